@@ -39,13 +39,13 @@ ROWS_PER_RUN = 512  # rows of a run; larger batches are slower per row
 
 def draw_rows(rows: int, seed: int) -> pl.DataFrame:
     """Draw twelve numeric columns."""
-    random = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     columns = {}
     for number in range(3):
-        columns[f"even_{number}"] = random.random(rows).round(6)
-        columns[f"normal_{number}"] = random.standard_normal(rows).round(4)
-        columns[f"heavy_{number}"] = random.lognormal(3, 2, rows).round(2)
-        gaps = np.where(random.random(rows) < 0.1, np.nan, random.poisson(4, rows))
+        columns[f"even_{number}"] = rng.random(rows).round(6)
+        columns[f"normal_{number}"] = rng.standard_normal(rows).round(4)
+        columns[f"heavy_{number}"] = rng.lognormal(3, 2, rows).round(2)
+        gaps = np.where(rng.random(rows) < 0.1, np.nan, rng.poisson(4, rows))
         columns[f"count_{number}"] = gaps
     return pl.DataFrame(columns).fill_nan(None)
 

@@ -42,22 +42,22 @@ SWING_LOG_RATIO = 0.5  # amplitude of the daily seasonality
 SIZES = (50, 500, 5_000)
 REFERENCES = (2_000, 5_000, 50_000)
 SHIFTS = (0.1, 0.2, 0.3, 0.5)
-ROUNDS, WINDOWS_AT_ONCE = 3, 20  # windows per run
+ROUNDS, WINDOWS_AT_ONCE = 3, 20  # rounds, and windows in each
 PEERS = ("evidently", "nannyml")  # names of their environments
 MAX_DELAY_WINDOWS = 168  # windows in which a shift can be detected
 COUNTED_ROWS_AT_ONCE = 100_000  # rows per block
 
 NUMBERS: dict[str, Callable[[np.random.Generator, int], Array]] = {
-    "normal": lambda draw, rows: draw.normal(size=rows),
-    "rounded normal": lambda draw, rows: draw.normal(size=rows).round(1),
-    "uniform": lambda draw, rows: draw.uniform(size=rows),
-    "exponential": lambda draw, rows: draw.exponential(size=rows),
-    "lognormal": lambda draw, rows: np.exp(2 * draw.normal(size=rows)),
-    "bimodal": lambda draw, rows: draw.normal(size=rows) + 5 * (draw.random(rows) < 0.3),
-    "counts": lambda draw, rows: draw.poisson(2.0, rows).astype(float),
-    "gaps": lambda draw, rows: np.where(draw.random(rows) < 0.2, np.nan, draw.normal(size=rows)),
+    "normal": lambda rng, rows: rng.normal(size=rows),
+    "rounded normal": lambda rng, rows: rng.normal(size=rows).round(1),
+    "uniform": lambda rng, rows: rng.uniform(size=rows),
+    "exponential": lambda rng, rows: rng.exponential(size=rows),
+    "lognormal": lambda rng, rows: np.exp(2 * rng.normal(size=rows)),
+    "bimodal": lambda rng, rows: rng.normal(size=rows) + 5 * (rng.random(rows) < 0.3),
+    "counts": lambda rng, rows: rng.poisson(2.0, rows).astype(float),
+    "gaps": lambda rng, rows: np.where(rng.random(rows) < 0.2, np.nan, rng.normal(size=rows)),
 }
-ZERO_FRACTIONS = (0.5, 0.8, 0.95, 0.99)  # fraction of zeros in a skewed column
+ZERO_FRACTIONS = (0.5, 0.8, 0.95, 0.99)  # of the rows of skewed columns
 LEVELS = (3, 5, 10, 30, 100, 300, 1_000, 1_000)
 EXPONENTS = (0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0)  # of Zipf's law; 0: equally frequent
 
@@ -70,55 +70,62 @@ class SimulatedColumn:
     bin_spec: Any
     fractions: Array
 
-    def stream(self, rows: int, limits: AlarmLimits, draw: np.random.Generator) -> DriftDetector:
+    def make_detector(
+        self, rows: int, limits: AlarmLimits, rng: np.random.Generator
+    ) -> DriftDetector:
         """Return a detector with a new sample of reference rows."""
         return DriftDetector(
-            {**self.bin_spec, "bin_counts": draw.multinomial(rows, self.fractions)}, limits
+            {**self.bin_spec, "bin_counts": rng.multinomial(rows, self.fractions)}, limits
         )
 
 
-def draw_spiky(draw: np.random.Generator, rows: int, zero_fraction: float) -> Array:
-    return np.where(draw.random(rows) < zero_fraction, 0.0, np.exp(draw.normal(size=rows)))
+def draw_skewed(rng: np.random.Generator, rows: int, zero_fraction: float) -> Array:
+    """Draw zeros, and lognormal values for the rest."""
+    return np.where(rng.random(rows) < zero_fraction, 0.0, np.exp(rng.normal(size=rows)))
 
 
-def draw_words(draw: np.random.Generator, rows: int, levels: int, exponent: float) -> pl.Series:
+def draw_levels(rng: np.random.Generator, rows: int, levels: int, exponent: float) -> pl.Series:
+    """Draw categories whose frequencies follow Zipf's law."""
     weights = np.arange(1, levels + 1) ** -exponent
-    codes = draw.choice(levels, rows, p=weights / weights.sum())
+    codes = rng.choice(levels, rows, p=weights / weights.sum())
     return pl.Series([f"level {i}" for i in range(levels)])[codes]
 
 
 def column_generators() -> dict[str, Callable[[np.random.Generator, int], pl.Series]]:
+    """Return a function that draws values for each of the 20 columns, by name."""
     generators: dict[str, Callable[[np.random.Generator, int], pl.Series]] = {}
     for name, make in NUMBERS.items():
-        generators[name] = lambda draw, rows, make=make: pl.Series(make(draw, rows))
-    for share in ZERO_FRACTIONS:
-        generators[f"{share:.0%} zeros"] = lambda d, rows, share=share: pl.Series(
-            draw_spiky(d, rows, share)
+        generators[name] = lambda rng, rows, make=make: pl.Series(make(rng, rows))
+    for zero_fraction in ZERO_FRACTIONS:
+        generators[f"{zero_fraction:.0%} zeros"] = lambda rng, rows, fraction=zero_fraction: (
+            pl.Series(draw_skewed(rng, rows, fraction))
         )
     for index, (levels, exponent) in enumerate(zip(LEVELS, EXPONENTS, strict=True)):
-        generators[f"{levels} levels ({index})"] = lambda d, rows, k=levels, e=exponent: draw_words(
-            d, rows, k, e
+        generators[f"{levels} levels ({index})"] = lambda rng, rows, k=levels, e=exponent: (
+            draw_levels(rng, rows, k, e)
         )
     return generators
 
 
 def simulate_columns(seed: int = 0) -> list[SimulatedColumn]:
-    simulated = []
+    """Fit the bins of every column, and count a large population in them."""
+    simulated: list[SimulatedColumn] = []
     for name, make in column_generators().items():
-        draw = np.random.default_rng([seed, len(simulated)])
-        training = make(draw, TRAINING)
+        rng = np.random.default_rng([seed, len(simulated)])
+        training = make(rng, TRAINING)
         profile = reference_profile.fit_reference_profile(training, training[:100])
-        counts = reference_profile.bin_counts(make(draw, POPULATION), profile)
+        counts = reference_profile.bin_counts(make(rng, POPULATION), profile)
         simulated.append(SimulatedColumn(name, profile, counts / counts.sum()))
     return simulated
 
 
 def make_limits(effect: float = drift_detector.MIN_JS_DISTANCE) -> AlarmLimits:
+    """Return the alarm limits for a month of hourly windows of all columns."""
     count = len(column_generators())
     return AlarmLimits(
         alarm_threshold(WINDOWS, count),
         effect,
-        drift_detector.false_break_probability(WINDOWS, count),
+        drift_detector.issue_false_positive_rate(WINDOWS, count),
     )
 
 
@@ -128,7 +135,7 @@ def count_alerts(detector: DriftDetector, windows: Array) -> int:
     for window in windows:
         was_active = detector.alarm is not None
         if drift_detector.find_issues(
-            window, detector.profile, detector.limits.false_break_probability
+            window, detector.profile, detector.limits.issue_false_positive_rate
         ):
             count += 1
         count += detector.update(window).verdict == "drift" and not was_active
@@ -137,19 +144,17 @@ def count_alerts(detector: DriftDetector, windows: Array) -> int:
 
 def print_false_alarms(simulations: int, sizes: Sequence[int] = SIZES) -> None:
     """Print how many months without drift have more than one alert."""
-    columns, limits = (
-        simulate_columns(),
-        make_limits(effect=0.0),
-    )  # any effect size counts, the harder case
+    # Every effect size counts, which is the harder case.
+    columns, limits = simulate_columns(), make_limits(effect=0.0)
     print("| rows per window | reference rows | months | alerts per month | more than one |")
     print("|---:|---:|---:|---:|---:|")
     for size in sizes:
         for rows in REFERENCES:
-            draw = np.random.default_rng([1, size, rows])
+            rng = np.random.default_rng([1, size, rows])
             months = [
                 sum(
-                    count_alerts(column.stream(rows, limits, draw),
-                           draw.multinomial(size, column.fractions, size=WINDOWS))
+                    count_alerts(column.make_detector(rows, limits, rng),
+                           rng.multinomial(size, column.fractions, size=WINDOWS))
                     for column in columns
                 )
                 for _ in range(simulations)
@@ -162,11 +167,11 @@ def print_false_alarms(simulations: int, sizes: Sequence[int] = SIZES) -> None:
 
 
 def measure_delay(
-    detector: DriftDetector, fractions: Array, size: int, draw: np.random.Generator
+    detector: DriftDetector, fractions: Array, size: int, rng: np.random.Generator
 ) -> int | None:
     """Return the window of the drift alarm, counted from 1; None without one."""
     for number in range(1, MAX_DELAY_WINDOWS + 1):
-        if detector.update(draw.multinomial(size, fractions)).verdict == "drift":
+        if detector.update(rng.multinomial(size, fractions)).verdict == "drift":
             return number
     return None
 
@@ -177,17 +182,17 @@ def print_power(simulations: int, size: int = 500) -> None:
     print("| shift | reference rows | detected in a week | median windows | 90% within |")
     print("|---:|---:|---:|---:|---:|")
     for shift in SHIFTS:
-        draw = np.random.default_rng(3)
+        rng = np.random.default_rng(3)
         shifted_counts = reference_profile.bin_counts(
-            pl.Series(draw.normal(shift, 1, POPULATION)), column.bin_spec
+            pl.Series(rng.normal(shift, 1, POPULATION)), column.bin_spec
         )
         for rows in REFERENCES:
             delays = [
                 measure_delay(
-                    column.stream(rows, limits, draw),
+                    column.make_detector(rows, limits, rng),
                     shifted_counts / shifted_counts.sum(),
                     size,
-                    draw,
+                    rng,
                 )
                 for _ in range(simulations)
             ]
@@ -209,12 +214,12 @@ def hourly_fractions(column: SimulatedColumn) -> Array:
 
 
 def seasonal_alarm_hours(
-    column: SimulatedColumn, rows: int, limits: AlarmLimits, windows: Array, draw: Any
+    column: SimulatedColumn, rows: int, limits: AlarmLimits, windows: Array, rng: Any
 ) -> list[int]:
     """Return the hours with an alarm of the hourly or the daily detector."""
     daily_fractions = hourly_fractions(column).mean(axis=0)
     daily_detector = DriftDetector(
-        {**column.bin_spec, "bin_counts": draw.multinomial(rows, daily_fractions)}, limits
+        {**column.bin_spec, "bin_counts": rng.multinomial(rows, daily_fractions)}, limits
     )
     hourly_detector = DriftDetector(column.bin_spec, limits, SLOT_WARMUP)
     alarm_hours = []
@@ -232,17 +237,17 @@ def print_seasonal(simulations: int, size: int = 500) -> None:
     n_tests = WINDOWS + WINDOWS // HOURS
     log_level = alarm_threshold(n_tests, len(columns))
     hourly_by_column = [hourly_fractions(column)[np.arange(WINDOWS) % HOURS] for column in columns]
-    draw, unseasonal = np.random.default_rng(5), 0
+    rng, unseasonal = np.random.default_rng(5), 0
     for column, fractions in zip(columns, hourly_by_column, strict=True):
-        reference = draw.multinomial(5_000, fractions.mean(axis=0))
+        reference = rng.multinomial(5_000, fractions.mean(axis=0))
         detector = DriftDetector(
             {**column.bin_spec, "bin_counts": reference}, AlarmLimits(log_level, 0.0)
         )
-        unseasonal += count_alerts(detector, draw.multinomial(size, fractions[:168])) > 0
+        unseasonal += count_alerts(detector, rng.multinomial(size, fractions[:168])) > 0
     print(f"without seasonality {unseasonal} of {len(columns)} columns alarm in a week")
-    draw, limits = np.random.default_rng(6), AlarmLimits(log_level, 0.0)
+    rng, limits = np.random.default_rng(6), AlarmLimits(log_level, 0.0)
     months = [
-        sum(len(seasonal_alarm_hours(c, 5_000, limits, draw.multinomial(size, fractions), draw)) > 0
+        sum(len(seasonal_alarm_hours(c, 5_000, limits, rng.multinomial(size, fractions), rng)) > 0
             for c, fractions in zip(columns, hourly_by_column, strict=True))
         for _ in range(simulations)
     ]  # fmt: skip
@@ -254,12 +259,11 @@ def print_seasonal(simulations: int, size: int = 500) -> None:
         delays = []
         for _ in range(simulations):
             windows = np.array([
-                reference_profile.bin_counts(pl.Series(draw.normal(mean, 1, size)), normal.bin_spec)
+                reference_profile.bin_counts(pl.Series(rng.normal(mean, 1, size)), normal.bin_spec)
                 for mean in swing + later
             ])  # fmt: skip
-            hours = seasonal_alarm_hours(normal, 5_000, make_limits(), windows, draw)
-            alarm_hours = [hour for hour in hours
-                    if hour >= 3 * HOURS]  # fmt: skip
+            hours = seasonal_alarm_hours(normal, 5_000, make_limits(), windows, rng)
+            alarm_hours = [hour for hour in hours if hour >= 3 * HOURS]
             delays.append(alarm_hours[0] - 3 * HOURS + 1 if alarm_hours else np.inf)
         detected_fraction = np.mean(np.isfinite(delays))
         print(
@@ -339,8 +343,8 @@ def print_peers(venvs: Path) -> None:
                 )
                 for name in PEERS:
                     command = [python_of(venvs, name), script, name, *paths, str(window)]
-                    done = subprocess.run(command, capture_output=True, text=True, check=True)
-                    results[name].append(json.loads(done.stdout.splitlines()[-1]))
+                    completed = subprocess.run(command, capture_output=True, text=True, check=True)
+                    results[name].append(json.loads(completed.stdout.splitlines()[-1]))
             for name, rounds in results.items():
                 speeds = ", ".join(
                     f"{current.height / round_['seconds']:,.0f}" for round_ in rounds
@@ -350,6 +354,7 @@ def print_peers(venvs: Path) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
+    """Run the benchmark that the first argument names."""
     command = arguments[0] if arguments else "power"
     if command == "peers":
         print_peers(Path(arguments[1]))

@@ -4,7 +4,7 @@
 
 There are two columns each of uniform, normal, heavy-tailed and count values, and of values with
 gaps. The encoders are fitted on the first 20,000 rows. Numbers to tensors and text cells to numbers
-are measured separately, as the median of seven rounds.
+are timed separately, as the median of seven rounds.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ ROUNDS = 7
 
 def draw_columns(rows: int) -> pl.DataFrame:
     """Draw ten numeric columns."""
-    random = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     columns = {}
     for number in range(2):
-        columns[f"even_{number}"] = random.random(rows)
-        columns[f"normal_{number}"] = random.standard_normal(rows)
-        columns[f"heavy_{number}"] = random.lognormal(3, 2, rows)
-        columns[f"count_{number}"] = random.poisson(4, rows).astype(float)
-        gaps = np.where(random.random(rows) < 0.2, np.nan, random.standard_normal(rows))
+        columns[f"uniform_{number}"] = rng.random(rows)
+        columns[f"normal_{number}"] = rng.standard_normal(rows)
+        columns[f"heavy_{number}"] = rng.lognormal(3, 2, rows)
+        columns[f"count_{number}"] = rng.poisson(4, rows).astype(float)
+        gaps = np.where(rng.random(rows) < 0.2, np.nan, rng.standard_normal(rows))
         columns[f"gaps_{number}"] = gaps
     return pl.DataFrame(columns).fill_nan(None)
 

@@ -21,7 +21,7 @@ import polars as pl
 RNG = np.random.default_rng(0)
 ROWS = 2_000
 BUDGET = "20s"
-VERDICTS = ("Champion", "No model", "error")
+VERDICTS = ("Champion", "No model", "error")  # beginnings of the line that tells the outcome
 TIMEOUT_SECONDS = 900  # limit for one table
 
 
@@ -62,18 +62,22 @@ def run_table(name: str, folder: Path) -> tuple[bool, str]:
     options = ["--dir", str(folder / "project"), "--fix", "--budget", BUDGET, "--until", "package"]
     start = time.monotonic()
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             [*command, *options], capture_output=True, text=True, timeout=TIMEOUT_SECONDS
         )
     except subprocess.TimeoutExpired:
         return False, f"| {name} | - | {TIMEOUT_SECONDS} | timed out |"
     seconds = time.monotonic() - start
-    output = done.stderr if done.returncode else done.stdout
+    output = completed.stderr if completed.returncode else completed.stdout
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    has_ended_well = done.returncode in (0, 2, 3) and "Traceback" not in done.stderr and lines
+    has_clear_ending = (
+        completed.returncode in (0, 2) and "Traceback" not in completed.stderr and bool(lines)
+    )
+    # Progress lines come first; the outcome is the line to show.
     verdicts = [line for line in lines if line.startswith(VERDICTS)]
     message = [*verdicts, *lines, "no output"][0]
-    return bool(has_ended_well), f"| {name} | {done.returncode} | {seconds:.0f} | {message[:110]} |"
+    row = f"| {name} | {completed.returncode} | {seconds:.0f} | {message[:110]} |"
+    return has_clear_ending, row
 
 
 def main() -> None:

@@ -30,12 +30,12 @@ TENSORS, POSITIVE_CHECK = "/infer$", "positive_data_acceptance"
 
 def train_bundle(folder: Path) -> Path:
     """Train a small model with every kind of scalar column."""
-    draw = np.random.default_rng(0)
-    age, city = draw.normal(40, 12, ROWS).round(1), draw.choice(["Bern", "Oslo", "Rome"], ROWS)
-    member = draw.choice(["yes", "no"], ROWS)
-    seen = np.datetime64("2024-01-01") + draw.integers(0, 700, ROWS)
+    rng = np.random.default_rng(0)
+    age, city = rng.normal(40, 12, ROWS).round(1), rng.choice(["Bern", "Oslo", "Rome"], ROWS)
+    member = rng.choice(["yes", "no"], ROWS)
+    seen = np.datetime64("2024-01-01") + rng.integers(0, 700, ROWS)
     score = (age - 40) / 12 + (city == "Rome") - 0.5 * (member == "yes")
-    bought = np.where(score + draw.normal(0, 0.5, ROWS) > 0.2, "yes", "no")
+    bought = np.where(score + rng.normal(0, 0.5, ROWS) > 0.2, "yes", "no")
     days = seen.astype("datetime64[D]").astype(str)
     table = pl.DataFrame({"age": age, "city": city, "member": member, "seen": days})
     fc.Classifier("linear").fit(table, bought).to_bundle(str(folder / "bundle"))

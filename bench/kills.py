@@ -1,4 +1,4 @@
-"""A prediction killed at random twenty times gives the same bytes as an undisturbed one.
+"""Check that a prediction that is killed twenty times gives the same bytes as an undisturbed one.
 
     python bench/kills.py [--kills 20] [--rows 200000] [--seed 0]
 
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    draw = random.Random(options.seed)
+    rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as temporary_folder:
         folder = Path(temporary_folder)
         bundle, rows = train_bundle(folder, "linear"), write_csv(folder, options.rows)
@@ -63,7 +63,7 @@ def main() -> None:
             for _ in range(options.kills):
                 states.append(
                     run_and_kill(
-                        predict_command(bundle, rows, out), out, draw.uniform(0, 1.1) * seconds
+                        predict_command(bundle, rows, out), out, rng.uniform(0, 1.1) * seconds
                     )
                 )
                 if states[-1] == "finished":

@@ -2,11 +2,12 @@
 
     python bench/photos.py [NAME ...] [--keep FOLDER] [--encoder BUNDLE] [--peers FOLDER]
 
-CIFAR-10 has published test images; of the other sets the project seals some itself. Houses are run
-three times on the same test rows, with numbers and images, numbers only and images only;
-differences of absolute errors have intervals over paired resamples. With the peers' environments
-(made by ``bench/tabular.py setup``) Keras and fastai are trained on the same images, all except the
-test images, for as long as the whole run of fieldcraft took. Needs the developers' data.
+CIFAR-10 has published test images; of the other datasets the project seals some rows itself. The
+houses are run three times on the same test rows: with numbers and images, numbers only and images
+only. Differences of absolute errors have intervals over paired resamples. With the
+environments of the peers (made by ``bench/tabular.py setup``), Keras and fastai are trained on all
+images except the test images, for as long as the whole run of fieldcraft took. Needs the
+developers' data.
 """
 
 from __future__ import annotations
@@ -44,18 +45,18 @@ PEERS = {"keras": "keras", "resnet18": "fastai", "xresnet18": "fastai"}
 
 def run_fieldcraft(*arguments: str) -> dict[str, Any]:
     """Run a command and return its JSON output."""
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", "fieldcraft", *arguments, "--json"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    output: dict[str, Any] = json.loads(done.stdout)
+    if completed.returncode:
+        raise SystemExit(completed.stderr)
+    output: dict[str, Any] = json.loads(completed.stdout)
     return output
 
 
 def run_project(source: Path, target: str, folder: Path, edits: Edits = ()) -> dict[str, Any]:
-    """Run a project with its defaults and open its seal; return the outcome and the seconds."""
+    """Run a project with its defaults, then evaluate it on its test set; return the outcome."""
     folder_argument = str(folder)
     start = time.monotonic()
     run_fieldcraft("init", str(source), "--target", target, "--dir", folder_argument)
@@ -153,11 +154,11 @@ def run_peers(name: str, folder: Path, venvs: Path, seconds: float) -> list[str]
     lines = []
     for method, environment in PEERS.items():
         command = [python_of(venvs, environment), Path(__file__).parent / "peers" / "photo_nets.py"]
-        done = subprocess.run([*command, method, photos_path, str(seconds)],
+        completed = subprocess.run([*command, method, photos_path, str(seconds)],
                               capture_output=True, text=True, check=False)  # fmt: skip
-        if done.returncode:
-            raise SystemExit(done.stderr)
-        results = json.loads(done.stdout.splitlines()[-1])
+        if completed.returncode:
+            raise SystemExit(completed.stderr)
+        results = json.loads(completed.stdout.splitlines()[-1])
         lines.append(
             f"| {name}, {method} | {len(arrays['test_y']):,} | {results['epochs']} epochs "
             f"| accuracy "
@@ -175,7 +176,7 @@ def to_square(cell: str, side: int) -> Any:
     return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR))
 
 
-SETS: dict[str, Callable[[Path, Edits], list[str]]] = {
+DATASETS: dict[str, Callable[[Path, Edits], list[str]]] = {
     "cifar": run_cifar, "signs": run_signs, "tiles": run_tiles, "houses": run_houses,
 }  # fmt: skip
 
@@ -192,10 +193,10 @@ def main() -> None:
     edits = [ConfigEdit(("model", "image", "encoder"), encoder)] if encoder else []
     print("| dataset | test rows | champion | metrics | seconds |")
     print("|---|---:|---|---|---:|")
-    for name in options.names or SETS:
+    for name in options.names or DATASETS:
         with tempfile.TemporaryDirectory() as temporary_folder:
             folder = (options.keep or Path(temporary_folder)) / name
-            for line in SETS[name](folder, edits):
+            for line in DATASETS[name](folder, edits):
                 print(line, flush=True)
             if options.peers and name in SIDES:
                 seconds = float(line.rstrip("| ").rpartition("|")[2])

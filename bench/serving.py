@@ -3,11 +3,11 @@
     python bench/serving.py [--rounds 3] [--seconds 5] [--callers 64] [--venvs FOLDER]
 
 Every system gets the same closed-loop clients from a separate process: each client sends its next
-request when it has the response to the last. Fieldcraft validates, encodes, calibrates, counts and
-logs; the plain server gets the inputs of the network. All have one inference process. Rounds are
-interleaved. Prints requests per second and latencies, and their ratios to the plain server. With a
-folder of environments named litserve, bentoml, mlserver and mlflow, each with that package and
-onnxruntime, these are measured too, with their own batching where they have it.
+request when the response to the last one is complete. Fieldcraft validates, encodes, calibrates,
+counts and logs; the plain server gets the inputs of the network. All have one inference process.
+Rounds are interleaved. Prints requests per second and latencies, and their ratios to the plain
+server. With a folder of environments named litserve, bentoml, mlserver and mlflow, each with that
+package and onnxruntime, these are measured too, with their own batching where they have it.
 """
 
 from __future__ import annotations
@@ -63,19 +63,19 @@ class ServingSystem:
 
 
 class ClosedLoopClient(asyncio.Protocol):
-    """A connection that sends its next request when it has the response to the last."""
+    """A connection that sends its next request when the response to the last one is complete."""
 
     def __init__(self, request: bytes, until: float, latencies: list[float]) -> None:
         self.request, self.until, self.latencies = request, until, latencies
-        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: asyncio.Transport = transport  # type: ignore[assignment]
-        self.ask()
+        self.send_request()
 
-    def ask(self) -> None:
-        self.sent = time.perf_counter()
+    def send_request(self) -> None:
+        self.sent_at = time.perf_counter()
         self.transport.write(self.request)
 
     def data_received(self, data: bytes) -> None:
@@ -88,15 +88,15 @@ class ClosedLoopClient(asyncio.Protocol):
             return
         assert head.startswith(b"HTTP/1.1 200"), head + body
         now = time.perf_counter()
-        self.latencies.append(now - self.sent)
+        self.latencies.append(now - self.sent_at)
         self.buffer = b""
         if now < self.until:
-            self.ask()
+            self.send_request()
         else:
             self.transport.close()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.over.set_result(None)
+        self.closed.set_result(None)
 
 
 async def generate_load(
@@ -114,7 +114,7 @@ async def generate_load(
         )
         for _ in range(callers)
     ]
-    await asyncio.gather(*(caller.over for _, caller in connections))
+    await asyncio.gather(*(client.closed for _, client in connections))
     return latencies
 
 
@@ -129,10 +129,12 @@ def run_client_process(
 def run_load(
     port: int, body: bytes, callers: int, seconds: float, path: str = "/predict"
 ) -> list[float]:
+    """Run the clients in this process and return their latencies."""
     return asyncio.run(generate_load(port, body, callers, seconds, path))
 
 
 def find_free_port() -> int:
+    """Return a port that no process listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
@@ -179,6 +181,7 @@ def wait_until_answered(port: int, system: ServingSystem) -> None:
 
 
 def wait_until_open(port: int) -> None:
+    """Wait until a server accepts connections, for two minutes at most."""
     until = time.monotonic() + 120
     while time.monotonic() < until:
         try:
@@ -191,9 +194,9 @@ def wait_until_open(port: int) -> None:
 
 def build_systems(folder: Path, venvs: Path | None) -> list[ServingSystem]:
     """Train a network, and prepare all systems that serve it."""
-    draw = np.random.default_rng(0)
-    x = draw.normal(size=(ROWS, COLUMNS))
-    y = np.where(x[:, 0] * x[:, 1] + x[:, 2] + draw.normal(0, 0.5, ROWS) > 0, "yes", "no")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(ROWS, COLUMNS))
+    y = np.where(x[:, 0] * x[:, 1] + x[:, 2] + rng.normal(0, 0.5, ROWS) > 0, "yes", "no")
     names = [f"x{i}" for i in range(COLUMNS)]
     frame = pl.DataFrame(x, schema=names)
     model = fc.Classifier(learner="network", time_budget=60)

@@ -21,9 +21,9 @@ from fieldcraft.data.read import read_table
 from fieldcraft.project.folder import ProjectFolder
 
 N_STARTS = 15
-ROWS = 300
+N_CALLS = 300
 N_WARMUP_CALLS = 20
-BATCH = 1_000
+BATCH_ROWS = 1_000
 
 
 def time_start(*arguments: str) -> float:
@@ -55,13 +55,13 @@ def print_latency(folder: ProjectFolder) -> None:
     bundle = load_bundle(folder.bundle_path)
     load_seconds = time.perf_counter() - start
     latencies_ms = []
-    for number in range(ROWS + N_WARMUP_CALLS):
+    for number in range(N_CALLS + N_WARMUP_CALLS):
         row = rows[number % rows.height]
         start = time.perf_counter()
         bundle.predict(row)
         latencies_ms.append(1000 * (time.perf_counter() - start))
     latencies_ms = latencies_ms[N_WARMUP_CALLS:]
-    batch = rows[:BATCH]
+    batch = rows[:BATCH_ROWS]
     start = time.perf_counter()
     bundle.predict(batch)
     ms_per_row = 1000 * (time.perf_counter() - start) / batch.height

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "tabular"
-ADULT_ARGUMENTS = (
+ADULT_COLUMN_NAMES = (
     "age,workclass,fnlwgt,education,education_num,marital_status,occupation,relationship,race,"
     "sex,capital_gain,capital_loss,hours_per_week,native_country,income"
 )
@@ -25,7 +25,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "adult": (
         "adult/adult_train_raw.csv.gz",
         "--column-names",
-        ADULT_ARGUMENTS,
+        ADULT_COLUMN_NAMES,
         "--target",
         "income",
     ),
@@ -41,12 +41,12 @@ def run_table(name: str, folder: Path) -> str:
     source, *options = TABLES[name]
     command = [sys.executable, "-m", "fieldcraft", "run", str(DATA / source), *options]
     start = time.monotonic()
-    done = subprocess.run(
+    completed = subprocess.run(
         [*command, "--dir", str(folder / name), "--fix", "--json"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     seconds = time.monotonic() - start
-    outcome = json.loads(done.stdout)
+    outcome = json.loads(completed.stdout)
     metric = outcome["metric"]
     cells = []
     for model in outcome["models"]:

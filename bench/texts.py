@@ -49,7 +49,7 @@ class TextDataset:
     unknown_label: str | None = None  # out-of-scope rows, which should be rejected
 
 
-SETS = {
+DATASETS = {
     "banking77": TextDataset("banking77/banking77_train.csv.gz", "banking77/banking77_test.csv.gz"),
     "clinc150": TextDataset("clinc150/clinc150_train.csv.gz", "clinc150/clinc150_test.csv.gz",
                       unknown_label="oos"),
@@ -98,10 +98,10 @@ def predict_with_linear_model(train: pl.DataFrame, test: pl.DataFrame) -> list[s
 def run_fieldcraft(*arguments: str) -> dict[str, Any]:
     """Run a command and return its JSON output."""
     command = [sys.executable, "-m", "fieldcraft", *arguments, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    output: dict[str, Any] = json.loads(done.stdout)
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    if completed.returncode:
+        raise SystemExit(completed.stderr)
+    output: dict[str, Any] = json.loads(completed.stdout)
     return output
 
 
@@ -135,15 +135,15 @@ def predict_with_project(
 
 def difference_interval(correct: Array, peer_correct: Array) -> tuple[float, float]:
     """Return the 95% interval of a difference of accuracies."""
-    draw = np.random.default_rng(0)
-    rows = draw.integers(len(correct), size=(RESAMPLES, len(correct)))
+    rng = np.random.default_rng(0)
+    rows = rng.integers(len(correct), size=(RESAMPLES, len(correct)))
     low, high = np.quantile((correct - peer_correct)[rows].mean(axis=1), [0.025, 0.975])
     return float(low), float(high)
 
 
 def compare_on_dataset(name: str, folder: Path, encoder: dict[str, Any]) -> str:
     """Run one dataset and return its row of the table."""
-    texts = SETS[name]
+    texts = DATASETS[name]
     train, test = read_dataset(texts)
     edits = [ConfigEdit(("data", "columns", "text", key), value) for key, value in encoder.items()]
     if texts.unknown_label:
@@ -192,7 +192,7 @@ def main() -> None:
         "| n-grams, s | fieldcraft, s | rejected |"
     )
     print("|---|---:|---:|---:|---:|---|---:|---:|---:|")
-    for name in options.names or SETS:
+    for name in options.names or DATASETS:
         with tempfile.TemporaryDirectory() as temporary_folder:
             folder = (options.keep or Path(temporary_folder)) / name
             folder.mkdir(parents=True, exist_ok=True)

@@ -2,8 +2,8 @@
 
     python examples/replay.py TABLE --target COLUMN --labels FILE [--shift COLUMN=NUMBER ...]
 
-Each request of 50 rows has its own id, by which the labels in FILE are joined to the predictions
-(`fieldcraft feedback FILE`). A shift adds a number to a column, as when a unit changes.
+Each request of 50 rows has its own id. `fieldcraft feedback FILE` joins the labels in FILE to the
+predictions by this id. A shift adds a number to a column, to simulate drift.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ def send_rows(address: str, request_id: str, rows: pl.DataFrame) -> None:
 
 
 def main() -> None:
-    """Replay the table."""
+    """Send the table in requests, then write the labels with the ids of the requests."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("table")
-    parser.add_argument("--target", required=True)
-    parser.add_argument("--labels", required=True)
-    parser.add_argument("--shift", action="append", default=[])
-    parser.add_argument("--rows", type=int)
+    parser.add_argument("table", help="table with the target: .csv or .parquet")
+    parser.add_argument("--target", required=True, help="target column, which is not sent")
+    parser.add_argument("--labels", required=True, help="CSV file for the labels")
+    parser.add_argument("--shift", action="append", default=[], help="COLUMN=NUMBER to add")
+    parser.add_argument("--rows", type=int, help="only the first rows of the table")
     parser.add_argument("--address", default="http://127.0.0.1:8000")
     arguments = parser.parse_args()
     table = (
@@ -76,7 +76,7 @@ def main() -> None:
             )
         )
     pl.concat(labels).write_csv(arguments.labels)
-    print(f"{table.height:,} rows were predicted; their labels are in {arguments.labels}")
+    print(f"sent {table.height:,} rows; their labels are in {arguments.labels}")
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ def draw_image(seed: int = 0, shape: str = "disc", size: tuple[int, int] = (40, 
     side = min(size) // 2
     left, top = chance.integers(0, size[0] - side), chance.integers(0, size[1] - side)
     box = (int(left), int(top), int(left) + side, int(top) + side)
-    colour = tuple(int(c) for c in chance.integers(150, 256, 3))
+    color = tuple(int(c) for c in chance.integers(150, 256, 3))
     drawing = ImageDraw.Draw(image)
-    (drawing.ellipse if shape == "disc" else drawing.rectangle)(box, fill=colour)
+    (drawing.ellipse if shape == "disc" else drawing.rectangle)(box, fill=color)
     return image
 
 

@@ -50,8 +50,8 @@ def score_pairs(
     if len(gains) > 1 and not published:
         error = stdev(gains) / len(gains) ** 0.5
     else:
-        draws = zip(*(bootstrap_differences(a, b) for a, b in pairs), strict=True)
-        error = stdev(fmean(draw) for draw in draws)
+        resampled_differences = zip(*(bootstrap_differences(a, b) for a, b in pairs), strict=True)
+        error = stdev(fmean(differences) for differences in resampled_differences)
     gain = fmean(gains)
     return 0.5 if abs(gain) <= error else float(gain > 0)
 

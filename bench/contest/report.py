@@ -1,4 +1,4 @@
-"""The results as Markdown: every table, win rates, training times, and two known benchmarks."""
+"""The results as Markdown: each table, win rates, training times, and two well-known benchmarks."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def render_report(lines: Sequence[ResultLine]) -> str:
     parts = [describe_conditions(lines)]
     parts += [render_table(table, results[table.name]) for table in tables]
     parts += [
-        win_rates(results, tables),
-        time_ratios(results, tables),
-        against_catboost(results, tables),
+        render_win_rates(results, tables),
+        render_time_ratios(results, tables),
+        render_catboost_time_ratios(results, tables),
     ]
-    parts += [california(results), adult(results), failures(lines)]
+    parts += [render_california(results), render_adult(results), render_failures(lines)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -66,7 +66,7 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def mean_of(lines: Mapping[int, ResultLine], metric: str) -> float:
+def mean_metric(lines: Mapping[int, ResultLine], metric: str) -> float:
     """Return the mean of a metric over seeds."""
     return fmean(line["metrics"][metric] for line in lines.values())
 
@@ -76,12 +76,12 @@ def render_table(table: BenchmarkTable, methods: Mapping[str, Mapping[int, Resul
     first_line = next(iter(next(iter(methods.values())).values()))
     metric, names = main_metric(table.task), list(first_line["metrics"])
     best_first = sorted(
-        methods, key=lambda m: mean_of(methods[m], metric), reverse=metric in GREATER_IS_BETTER
+        methods, key=lambda m: mean_metric(methods[m], metric), reverse=metric in GREATER_IS_BETTER
     )
     rows = [
         [
             method,
-            *(mean_and_error(methods[method].values(), name) for name in names),
+            *(format_mean_and_error(methods[method].values(), name) for name in names),
             f"{fmean(line['seconds'] for line in methods[method].values()):.1f}",
             ", ".join(map(str, sorted(methods[method]))),
         ]
@@ -97,7 +97,7 @@ def render_table(table: BenchmarkTable, methods: Mapping[str, Mapping[int, Resul
     )
 
 
-def mean_and_error(lines: Iterable[ResultLine], metric: str) -> str:
+def format_mean_and_error(lines: Iterable[ResultLine], metric: str) -> str:
     """Format the mean over seeds with its standard error."""
     values = [line["metrics"][metric] for line in lines]
     if len(values) == 1:
@@ -118,7 +118,7 @@ def compare_with_peers(title: str, results: Results, cell: Callable[[str, str], 
     return f"### {title}\n\n" + markdown_table(["", *peers], rows)
 
 
-def win_rates(results: Results, tables: Sequence[BenchmarkTable]) -> str:
+def render_win_rates(results: Results, tables: Sequence[BenchmarkTable]) -> str:
     """Render the win rates over tables; a tie counts as half a win."""
 
     def cell(our_method: str, peer: str) -> str:
@@ -135,7 +135,7 @@ def win_rates(results: Results, tables: Sequence[BenchmarkTable]) -> str:
     return compare_with_peers("Win rate", results, cell)
 
 
-def time_ratios(results: Results, tables: Sequence[BenchmarkTable]) -> str:
+def render_time_ratios(results: Results, tables: Sequence[BenchmarkTable]) -> str:
     """Render the ratios of training times, as geometric means over tables."""
 
     def cell(our_method: str, peer: str) -> str:
@@ -149,7 +149,7 @@ def time_ratios(results: Results, tables: Sequence[BenchmarkTable]) -> str:
     return compare_with_peers("Training time as a multiple of the peer's", results, cell)
 
 
-def against_catboost(results: Results, tables: Sequence[BenchmarkTable]) -> str:
+def render_catboost_time_ratios(results: Results, tables: Sequence[BenchmarkTable]) -> str:
     """Render the training time as a multiple of CatBoost's, by table."""
     rows = []
     for table in tables:
@@ -162,13 +162,13 @@ def against_catboost(results: Results, tables: Sequence[BenchmarkTable]) -> str:
     return title + markdown_table(["table", *OUR_METHODS], rows) if rows else ""
 
 
-def california(results: Results) -> str:
+def render_california(results: Results) -> str:
     """Render California housing in the unit of the literature."""
     methods = results.get("california", {})
     rows = [
         [
             method,
-            f"{mean_of(lines, 'rmse') / 1e5:.4f}",
+            f"{mean_metric(lines, 'rmse') / 1e5:.4f}",
             ", ".join(f"{lines[s]['metrics']['rmse'] / 1e5:.4f}" for s in sorted(lines)),
         ]
         for method, lines in methods.items()
@@ -177,18 +177,18 @@ def california(results: Results) -> str:
     return title + markdown_table(["method", "mean", "seeds"], rows) if rows else ""
 
 
-def adult(results: Results) -> str:
+def render_adult(results: Results) -> str:
     """Render Adult on its published test file."""
     methods = results.get("adult", {})
     rows = [
-        [method, *(f"{mean_of(lines, name):.4f}" for name in ("accuracy", "roc_auc"))]
+        [method, *(f"{mean_metric(lines, name):.4f}" for name in ("accuracy", "roc_auc"))]
         for method, lines in methods.items()
     ]
     title = "### Adult: published test file\n\n"
     return title + markdown_table(["method", "accuracy", "ROC AUC"], rows) if rows else ""
 
 
-def failures(lines: Sequence[ResultLine]) -> str:
+def render_failures(lines: Sequence[ResultLine]) -> str:
     """Render the failed rounds that were not repeated successfully."""
     succeeded = {
         (line["table"], line["seed"], line["run"]) for line in lines if "error" not in line

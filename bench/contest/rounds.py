@@ -152,5 +152,5 @@ def describe_machine() -> str:
 def describe_commit() -> str:
     """Return the current commit, with a + if files differ from it."""
     command = ["git", "describe", "--always", "--abbrev=10", "--dirty=+", "--exclude=*"]
-    done = subprocess.run(command, cwd=PEERS, capture_output=True, text=True, check=False)
-    return done.stdout.strip()
+    completed = subprocess.run(command, cwd=PEERS, capture_output=True, text=True, check=False)
+    return completed.stdout.strip()

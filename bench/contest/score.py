@@ -65,6 +65,6 @@ def resample_metric(task: str, y: Array, outputs: Array) -> list[float]:
     """
     outputs = clip_probabilities(task, outputs)
     metric = METRICS[task][main_metric(task)]
-    random = np.random.default_rng(0)
-    draws = (random.integers(len(y), size=len(y)) for _ in range(N_RESAMPLES))
-    return [float(f"{metric(y[rows], outputs[rows]):.7g}") for rows in draws]
+    rng = np.random.default_rng(0)
+    resamples = (rng.integers(len(y), size=len(y)) for _ in range(N_RESAMPLES))
+    return [float(f"{metric(y[rows], outputs[rows]):.7g}") for rows in resamples]

@@ -148,13 +148,13 @@ def split_table(table: BenchmarkTable, seed: int) -> TableParts:
 
 def every_fifth(frame: pl.DataFrame, table: BenchmarkTable, seed: int) -> pl.Series:
     """Mark one in five rows: of every class, or of all rows for regression."""
-    random = np.random.default_rng(seed)
-    order = random.permutation(frame.height)
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(frame.height)
     if table.task != "regression":
         classes = frame[table.target].rank("dense").to_numpy()
         order = order[np.argsort(classes[order], kind="stable")]
     is_drawn = np.zeros(frame.height, dtype=bool)
-    is_drawn[order[int(random.integers(5)) :: 5]] = True
+    is_drawn[order[int(rng.integers(5)) :: 5]] = True
     return pl.Series(is_drawn)
 
 

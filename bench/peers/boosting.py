@@ -1,7 +1,7 @@
-"""LightGBM and CatBoost with their defaults and early stopping after 50 rounds without a gain.
+"""LightGBM and CatBoost with their defaults and early stopping.
 
-LightGBM may use 2,000 rounds instead of its default 100, because of early stopping; CatBoost's
-default limit is 1,000.
+Training stops after 50 rounds without an improvement. LightGBM may therefore use 2,000 rounds
+instead of its default 100; CatBoost's default limit is 1,000.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import catboost
 import lightgbm
 import pandas as pd
+from categories import fill_missing_categories, to_category_codes
 from job import PeerJob, Predict, run
-from words import fill_missing_words, to_category_codes
 
 EARLY_STOPPING_ROUNDS = 50
 
@@ -47,16 +47,16 @@ def train_catboost(job: PeerJob) -> Predict:
         verbose=False,
     )
     model.fit(
-        fill_missing_words(job, job.rows("train")),
+        fill_missing_categories(job, job.rows("train")),
         job.y("train"),
-        eval_set=(fill_missing_words(job, job.rows("val")), job.y("val")),
+        eval_set=(fill_missing_categories(job, job.rows("val")), job.y("val")),
         early_stopping_rounds=EARLY_STOPPING_ROUNDS,
         use_best_model=True,
     )
     if job.is_regression:
-        return lambda rows: model.predict(fill_missing_words(job, rows))
+        return lambda rows: model.predict(fill_missing_categories(job, rows))
     return lambda rows: job.spread_to_all_labels(
-        model.predict_proba(fill_missing_words(job, rows)), model.classes_
+        model.predict_proba(fill_missing_categories(job, rows)), model.classes_
     )
 
 

@@ -2,8 +2,8 @@
 
     python drift_tests.py (evidently|nannyml) REFERENCE CURRENT WINDOW
 
-Prints the seconds without reading files and importing libraries, the number of tests (a column in a
-window each), and the number of detections, with the peer's defaults.
+Prints the seconds without reading files and importing libraries, the number of tests (one for each
+column in each window), and the number of detections, with the peer's defaults.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ warnings.filterwarnings("ignore")
 
 
 def evidently(reference: pd.DataFrame, current: pd.DataFrame, window: int) -> tuple[int, int]:
+    """Count the failed drift tests of Evidently, and all of them."""
     from evidently import Report
     from evidently.presets import DataDriftPreset
 
@@ -36,6 +37,7 @@ def evidently(reference: pd.DataFrame, current: pd.DataFrame, window: int) -> tu
 
 
 def nannyml(reference: pd.DataFrame, current: pd.DataFrame, window: int) -> tuple[int, int]:
+    """Count the drift alerts of NannyML, and all its tests."""
     from nannyml import UnivariateDriftCalculator
 
     calculator = UnivariateDriftCalculator(list(current.columns), chunk_size=window)
@@ -46,6 +48,7 @@ def nannyml(reference: pd.DataFrame, current: pd.DataFrame, window: int) -> tupl
 
 
 def main() -> None:
+    """Time one library and print the counts as JSON."""
     method, *paths, window = sys.argv[1:]
     reference, current = (pd.read_parquet(path) for path in paths)
     detect = {"evidently": evidently, "nannyml": nannyml}[method]

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from job import PeerJob, Predict, run
 from keras import layers
-from pipeline import preparation
+from pipeline import build_preprocessor
 from sklearn.preprocessing import StandardScaler
 
 LOSS = {
@@ -47,9 +47,9 @@ def train(job: PeerJob) -> Predict:
     """Fit the network on preprocessed rows; a regression target is standardized."""
     torch.set_num_threads(job.threads)
     keras.utils.set_random_seed(job.seed)
-    prepare = preparation(job)
-    x, y = prepare.fit_transform(job.rows("train")), job.y("train")
-    val_x, val_y = prepare.transform(job.rows("val")), job.y("val")
+    preprocessor = build_preprocessor(job)
+    x, y = preprocessor.fit_transform(job.rows("train")), job.y("train")
+    val_x, val_y = preprocessor.transform(job.rows("val")), job.y("val")
     target_scaler = StandardScaler()
     if job.is_regression:
         y = target_scaler.fit_transform(y[:, None])
@@ -62,7 +62,7 @@ def train(job: PeerJob) -> Predict:
     )  # fmt: skip
 
     def predict(rows: pd.DataFrame) -> object:
-        outputs = model.predict(prepare.transform(rows), batch_size=1024, verbose=0)
+        outputs = model.predict(preprocessor.transform(rows), batch_size=1024, verbose=0)
         if job.is_regression:
             return target_scaler.inverse_transform(outputs)
         if job.task == "binary":

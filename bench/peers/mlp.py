@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from job import PeerJob, Predict, run
-from pipeline import preparation
+from pipeline import build_preprocessor
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
@@ -22,9 +22,11 @@ def train(job: PeerJob) -> Predict:
     if job.is_regression:
         network = MLPRegressor(random_state=job.seed)
         scaled = TransformedTargetRegressor(network, transformer=StandardScaler())
-        model = make_pipeline(preparation(job), scaled).fit(rows, y)
+        model = make_pipeline(build_preprocessor(job), scaled).fit(rows, y)
         return model.predict
-    model = make_pipeline(preparation(job), MLPClassifier(random_state=job.seed)).fit(rows, y)
+    model = make_pipeline(build_preprocessor(job), MLPClassifier(random_state=job.seed)).fit(
+        rows, y
+    )
     return lambda test: job.spread_to_all_labels(model.predict_proba(test), model.classes_)
 
 

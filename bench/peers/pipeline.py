@@ -9,13 +9,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 
-def preparation(job: PeerJob) -> ColumnTransformer:
+def build_preprocessor(job: PeerJob) -> ColumnTransformer:
     """Return a new transformer of a job's rows to a dense numeric array."""
     numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
-    words = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    categories = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     return ColumnTransformer(
         [
-            ("words", words, list(job.categories)),
+            ("categories", categories, list(job.categories)),
             ("numbers", numbers, make_column_selector(dtype_include="number")),
         ]
     )

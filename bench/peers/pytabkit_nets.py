@@ -7,6 +7,7 @@ loss, because probabilities are evaluated; their default is the error rate.
 from __future__ import annotations
 
 import pandas as pd
+from categories import fill_missing_categories
 from job import PeerJob, Predict, run
 from pytabkit import (
     RealMLP_TD_Classifier,
@@ -14,9 +15,8 @@ from pytabkit import (
     TabM_D_Classifier,
     TabM_D_Regressor,
 )
-from words import fill_missing_words
 
-KINDS = {
+MODEL_CLASSES = {
     "tabm": (TabM_D_Classifier, TabM_D_Regressor),
     "realmlp": (RealMLP_TD_Classifier, RealMLP_TD_Regressor),
 }
@@ -28,9 +28,9 @@ def train(job: PeerJob) -> Predict:
     medians = train_rows.drop(columns=list(job.categories)).median()
 
     def prepare(rows: pd.DataFrame) -> pd.DataFrame:
-        return fill_missing_words(job, rows).fillna(medians)
+        return fill_missing_categories(job, rows).fillna(medians)
 
-    classifier, regressor = KINDS[job.method]
+    classifier, regressor = MODEL_CLASSES[job.method]
     common = {"random_state": job.seed, "n_threads": job.threads, "device": "cpu"}
     if job.is_regression:
         model = regressor(**common)

@@ -22,7 +22,7 @@ from fieldcraft.statistics.metrics import Metric, Predictions
 Tensors = Mapping[str, Array]
 Weights = Array | None  # sample weights, (n,); None for equal weights
 InputFormat = Literal["tensors", "matrix"]  # form of encoded rows that a model reads
-Output = Literal["probabilities", "labels", "value"]  # of classes, of labels; a value
+Output = Literal["probabilities", "labels", "value"]  # for classes, for labels, one number
 CheckScope = Literal["data", "split", "model", "traffic"]  # what a check examines
 ScoreFunction = Callable[[Sequence[Any]], Array]  # scores with the cell replaced by each value
 
@@ -42,7 +42,7 @@ class State:
 
     values: Json = field(default_factory=dict)
     arrays: Mapping[str, Array] = field(default_factory=dict)
-    files: Mapping[str, Path] = field(default_factory=dict)  # matrix/...: needed for matrices only
+    files: Mapping[str, Path] = field(default_factory=dict)  # below matrix/: for matrices only
 
 
 class Encoded(Protocol):
@@ -82,13 +82,13 @@ class Kind(Protocol):
     """A kind of column; `kinds._base` has defaults of the last methods."""
 
     name: str
-    is_feature: bool  # False: columns of this kind are no model input
+    is_feature: bool  # False: columns of this kind are not model inputs
     storage: Literal["values", "files"]  # files: cells are paths or URLs of files
     options: tuple[str, ...]  # options of a column besides `kind`
     packages: tuple[str, ...]  # requirements of a bundle with such columns
 
     def infer(self, profile: ColumnProfile) -> TypeInference | None:
-        """The inference that a column is of this kind, or None."""
+        """The inference that a column has this kind; None if it does not look like it."""
 
     def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:
         """Cells to values; what cannot be read is null."""
@@ -103,7 +103,7 @@ class Kind(Protocol):
         """Checks of such columns."""
 
     def drift_statistics(self, values: pl.Series) -> Mapping[str, pl.Series]:
-        """What drift is measured by, by name."""
+        """The series whose drift is measured, by name."""
 
     def near_duplicate_groups(self, values: pl.Series) -> Sequence[Array] | None:
         """Groups of indexes of rows that are nearly equal."""
@@ -120,7 +120,7 @@ class Kind(Protocol):
         """For each column, attribution maps of a network for one row, by method."""
 
     def augmentation_examples(self, network: Any, rows: Tensors) -> Sequence[Sequence[str]]:
-        """Variants of the rows, by column."""
+        """Augmented variants of the rows, by column."""
 
 
 class Task(Protocol):
@@ -132,10 +132,10 @@ class Task(Protocol):
     baselines: tuple[str, ...]  # names of learners, simplest first
 
     def infer(self, profiles: Sequence[ColumnProfile]) -> TypeInference | None:
-        """The inference that targets ask for this task, or None."""
+        """The inference that the targets call for this task; None if they do not."""
 
     def describe(self, target: pl.Series, problem: Json) -> Json:
-        """The target_spec: what is known of the target, such as classes and costs."""
+        """The target_spec: properties of the target, such as its classes and costs."""
 
     def encode(self, target: pl.Series, target_spec: Json) -> Array:
         """The target as numbers."""
@@ -144,22 +144,22 @@ class Task(Protocol):
         """Scale of the training targets; {} if none."""
 
     def scale_target(self, y: Array, scale: Json) -> Array:
-        """Targets as learners get them."""
+        """Targets on the scale that learners train on."""
 
     def unscale_outputs(self, outputs: Array, scale: Json) -> Array:
         """Outputs in units of the target."""
 
     def target_indicator_matrix(self, y: Array, target_spec: Json) -> Array:
-        """What encoders may learn of the target, (n, k)."""
+        """Columns of the target that encoders may learn from, (n, k)."""
 
     def n_outputs(self, target_spec: Json) -> int:
-        """Outputs of a row."""
+        """The number of outputs per row."""
 
     def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
-        """A loss of each row, in torch."""
+        """A torch function from raw outputs and targets to one loss per row."""
 
     def activate(self, raw: Any) -> Any:
-        """Torch: raw outputs to outputs."""
+        """Map raw outputs to outputs, in torch."""
 
     def validation_loss(self, outputs: Array, y: Array, weights: Weights = None) -> float:
         """The loss for early stopping and ensemble weights."""
@@ -169,16 +169,16 @@ class Task(Protocol):
     ) -> Json:
         """Fit the calibration on the validation rows."""
 
-    def apply_calibration(self, outputs: Array, calibration: Json) -> Array:
+    def apply_calibration(self, outputs: Array, calibration_state: Json) -> Array:
         """Calibrate outputs."""
 
     def predictions_from_outputs(
-        self, outputs: Array, target_spec: Json, calibration: Json
+        self, outputs: Array, target_spec: Json, calibration_state: Json
     ) -> Predictions:
         """Add decisions and prediction sets or intervals to calibrated outputs."""
 
     def to_frame(self, predictions: Predictions, target_spec: Json) -> pl.DataFrame:
-        """The columns of an answer: `prediction`, probabilities and others of the task."""
+        """The columns that users get: `prediction`, probabilities and others of the task."""
 
     def diagnostics(self, y: Array, predictions: Predictions, target_spec: Json) -> Json:
         """Tables and curves for the report, such as the confusion matrix."""
@@ -186,7 +186,7 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What a learner needs to build a model: task, options and new encoder networks by kind."""
+    """What a learner needs to build a model: task, options and a factory of encoder nets."""
 
     task: Task
     target_spec: Json
@@ -217,13 +217,13 @@ class FittedModel(Protocol):
     input_format: InputFormat
 
     def outputs(self, rows: Encoded) -> Array:
-        """Outputs on the scale of the targets that learners get, (n, n_outputs)."""
+        """Outputs on the scale of the training targets, (n, n_outputs)."""
 
     def state(self) -> State:
         """The fitted state."""
 
     def to_onnx(self) -> bytes:
-        """An ONNX graph; inputs as in the input format, one output `outputs`."""
+        """An ONNX graph with the inputs of the input format and one output, `outputs`."""
 
 
 class Learner(Protocol):
@@ -231,7 +231,7 @@ class Learner(Protocol):
 
     name: str
     title: str
-    complexity: int  # the lower one wins a tie
+    complexity: int  # of tied models, the least complex one wins
     options: type[Any]  # pydantic model of its options under `model:`
 
     def fit(self, job: TrainingJob) -> FittedModel:
@@ -249,7 +249,7 @@ class CheckContext:
     targets: tuple[str, ...]
     column_profiles: Mapping[str, ColumnProfile]  # of all rows, after the split of training rows
     values: pl.DataFrame  # the same rows, parsed
-    row_numbers: Sequence[int]  # in the source, counted from 1
+    row_numbers: Sequence[int]  # in the source, from 1
     sensitive_features: tuple[str, ...] = ()  # problem.sensitive_features
     time_column: str | None = None  # set where it orders the split
     group_column: str | None = None  # data.group
@@ -279,7 +279,7 @@ class Stage:
     summary: str
     run: Callable[[StageContext], Json]  # returns its summary
     config_sections: tuple[str, ...] = ()  # sections of the project file that affect its result
-    version: int = 1  # raised when the same inputs would give another result
+    version: int = 1  # raise it when the same inputs give another result
 
 
 class Format(Protocol):

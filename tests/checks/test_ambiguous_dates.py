@@ -34,7 +34,7 @@ def test_unambiguous_dates_are_not_reported(cells: list[str], form: str) -> None
 def test_ambiguous_dates_are_a_warning() -> None:
     (finding,) = look(EITHER, "datetime", "%d/%m/%Y")
     assert (finding.severity, finding.fixes) == ("warning", ())
-    assert "it is read with day before month" in finding.title
+    assert "they are read with day before month" in finding.title
     assert "%m/%d/%Y" in finding.advice
 
 
@@ -94,7 +94,7 @@ def test_a_single_unambiguous_date_decides_the_order() -> None:
 
 def test_the_title_names_the_order_of_month_and_day() -> None:
     (finding,) = look(EITHER, "datetime", "%m/%d/%Y")
-    assert "it is read with month before day" in finding.title
+    assert "they are read with month before day" in finding.title
     assert "format to %d/%m/%Y" in finding.advice
 
 

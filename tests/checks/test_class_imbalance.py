@@ -29,7 +29,7 @@ def test_classes_too_small_to_learn_are_a_warning() -> None:
     (finding,) = run_check(CHECK, split_context(table(u=90, v=9, w=3), "multiclass", a="number"))
     assert finding.severity == "warning"
     assert "2 classes with fewer than 10 training rows" in finding.title
-    assert "1 with fewer than one in each of 5 folds: w, v" in finding.title
+    assert "(1 with fewer than 5, one for each fold): w, v" in finding.title
 
 
 def test_rare_and_too_small_classes_are_separate_findings() -> None:
@@ -85,7 +85,7 @@ def test_an_even_share_is_that_of_one_class(classes: int, count: int, rare: bool
     [
         (
             4,
-            "1 class with fewer than 10 training rows, 1 with fewer than one in each of 5 folds: v",
+            "1 class with fewer than 10 training rows (1 with fewer than 5, one for each fold): v",
         ),
         (5, "1 class with fewer than 10 training rows: v"),
         (9, "1 class with fewer than 10 training rows: v"),
@@ -117,5 +117,5 @@ def test_five_small_classes_are_listed_the_smallest_first() -> None:
     (finding,) = run_check(
         CHECK, split_context(table(u=30, v=30, **counts), "multiclass", a="number")
     )
-    assert "6 classes with fewer than 10 training rows, 2 with fewer" in finding.title
+    assert "6 classes with fewer than 10 training rows (2 with fewer" in finding.title
     assert finding.title.endswith(": f, e, d, c, b, ...")

@@ -71,6 +71,19 @@ def test_the_class_with_the_largest_difference_is_reported() -> None:
     assert "the proportion of y b differs" in finding.title
 
 
+def test_suspected_columns_may_differ_in_different_classes() -> None:
+    rng = np.random.default_rng(1)
+    race = rng.choice(["p", "q"], ROWS)
+    grades = np.where((GROUP == "f") & (rng.random(ROWS) < 0.6), "a", "c")
+    grades = np.where((race == "q") & (rng.random(ROWS) < 0.6), "b", grades)
+    view = split_context(
+        {"sex": GROUP, "race": race, "y": grades}, "multiclass", sex="category", race="category"
+    )
+    (finding,) = run_check(CHECK, view)
+    assert finding.title.startswith("targets differ between groups: the proportion of y c by sex (")
+    assert ", the proportion of y b by race (" in finding.title
+
+
 def test_labels_are_compared_separately() -> None:
     cells = {"sex": GROUP, "one": (EVEN == "yes") * 1, "two": (UNEVEN == "yes") * 1}
     (finding,) = run_check(CHECK, split_context(cells, "labels", ("one", "two"), sex="category"))

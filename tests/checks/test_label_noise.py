@@ -93,7 +93,7 @@ def test_overlapping_classes_are_an_info(spread: float) -> None:
     for finding in run_check(CHECK, overlapping(spread)):
         assert finding.severity == "info"
         assert "possibly wrong" in finding.title
-        assert "may explain that as well" in finding.title
+        assert "may also explain that" in finding.title
 
 
 def test_each_label_of_a_multilabel_target_is_checked() -> None:

@@ -37,7 +37,7 @@ def test_independent_missing_values_are_not_reported() -> None:
 def test_columns_missing_in_the_same_rows_are_reported() -> None:
     gone = DRAW.random(ROWS) < 0.1
     (finding,) = look(a=holed(gone), b=holed(gone), c=holed(DRAW.random(ROWS) < 0.1))
-    assert finding.title == f"2 columns are missing in the same {gone.sum()} rows: a, b"
+    assert finding.title == f"2 columns have missing values in the same {gone.sum()} rows: a, b"
 
 
 def test_several_groups_of_columns_share_a_finding() -> None:
@@ -46,7 +46,9 @@ def test_several_groups_of_columns_share_a_finding() -> None:
         gone = DRAW.random(ROWS) < 0.1
         columns |= {f"{group}{i}": holed(gone) for i in range(2 if group < "d" else 5)}
     finding = next(f for f in look(**columns) if "groups" in f.evidence)
-    assert finding.title.startswith("4 groups of columns are missing in the same rows: a0 and")
+    assert finding.title.startswith(
+        "4 groups of columns have missing values in the same rows: a0 and"
+    )
     assert f"d0 and 4 more ({finding.evidence['rows'][3]} rows)" in finding.title
     assert [len(group) for group in finding.evidence["groups"]] == [2, 2, 2, 5]
 
@@ -120,7 +122,7 @@ def test_five_percent_of_empty_rows_is_a_warning(rows: int, severity: str) -> No
     finding = next(f for f in look(**cells) if "line_numbers" in f.evidence)
     assert finding.severity == severity
     assert finding.evidence == {"rows": rows, "line_numbers": [1, 2, 3, 4, 5, 6]}
-    assert finding.title.startswith(f"{rows} of 500 rows have no value in more than half of 4")
+    assert finding.title.startswith(f"{rows} of 500 rows have no value in more than half of the 4")
 
 
 @pytest.mark.parametrize(("usual", "gone", "reported"), [(3, 8, False), (3, 9, True)])

@@ -50,7 +50,7 @@ def test_targets_missing_for_one_group_are_reported() -> None:
     y = ["" if group == "m" and i % 2 else "u" for i, group in enumerate(GROUPS)]
     (finding,) = look(("sex",), sex=GROUPS, y=y)
     assert finding.severity == "warning"
-    assert "y is missing in 50% of the rows of sex m, in 0% of those of f" in finding.title
+    assert "missing in 50% of the rows where sex is m, and in 0% where it is f" in finding.title
     even = ["" if i % 10 == 0 else "u" for i in range(len(GROUPS))]
     assert look(("sex",), sex=GROUPS, y=even) == []
 

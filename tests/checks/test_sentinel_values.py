@@ -92,6 +92,7 @@ def test_the_fix_has_both_spellings_of_a_number() -> None:
     cells = {"a": ["-999", "-999.0", "-999", *amounts()[3:]]}
     (finding,) = run_check(CHECK, data_context(cells, a="number"))
     assert {edit.value for edit in finding.fixes} == {"-999", "-999.0"}
+    assert finding.evidence["value"] == "-999"  # the more frequent one
 
 
 def test_two_sentinels_are_both_reported() -> None:
@@ -281,6 +282,14 @@ def test_minimum_frequency_of_zeros(zeros: int, rows: int, reported: bool) -> No
 def test_a_third_of_the_values_must_not_be_zero(zeros: int, reported: bool) -> None:
     cells = {"a": ["0"] * zeros + [str(50 + i) for i in range(30)]}
     assert bool(run_check(CHECK, data_context(cells, a="number"))) is reported
+
+
+def test_a_sentinel_of_the_type_date_has_no_fix() -> None:
+    days = ["1900-01-01"] * 5 + [f"2021-01-{1 + i % 28:02}" for i in range(ROWS - 5)]
+    column = pl.Series("a", days).str.to_date("%Y-%m-%d")
+    (finding,) = run_check(CHECK, data_context({"a": column}, a="datetime"))
+    assert finding.fixes == ()
+    assert finding.advice.endswith("data.na_values lists text and not dates")
 
 
 def test_minimum_frequency_of_sentinel_dates() -> None:

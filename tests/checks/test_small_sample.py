@@ -15,7 +15,7 @@ from tests.checks.contexts import data_context, run_check
         (40, 2, "warning", "only 40 rows"),
         (150, 2, "info", "only 150 rows"),
         (300, 400, "warning", "more columns (400) than rows (300)"),
-        (300, 100, "info", "300 rows for 100 columns (3.0 for each)"),
+        (300, 100, "info", "300 rows for 100 columns (3.0 per column)"),
     ],
 )
 def test_few_rows_for_the_number_of_columns_are_reported(

@@ -47,7 +47,7 @@ def look(y: Any, **columns: Any) -> list[Finding]:
         (B - A, "b - a", "ab"),
         (-A - B, "0 - a - b", "ab"),
         (A + B - C, "a + b - c", "abc"),
-        (np.round(10 * (A + B)), "a sum of a and b, weighted", "ab"),
+        (np.round(10 * (A + B)), "a weighted sum of a and b", "ab"),
         (A * B, "a × b", "ab"),
         (A / B, "a / b", "ab"),
         (0.2 * A * B / C, "a × b / c", "abc"),
@@ -133,8 +133,8 @@ def formula(product: bool, *parts: tuple[str, float]) -> Formula:
         ((0.991, -1.0), "a - b", "a / b"),
         ((-1.0, 1.0), "b - a", "b / a"),
         ((-1.0, -1.0), "0 - a - b", "1 / a / b"),
-        ((1.011, 1.0), "a sum of a and b, weighted", "a product of a and b, weighted"),
-        ((1.0, -0.989), "a sum of a and b, weighted", "a product of a and b, weighted"),
+        ((1.011, 1.0), "a weighted sum of a and b", "a weighted product of a and b"),
+        ((1.0, -0.989), "a weighted sum of a and b", "a weighted product of a and b"),
     ],
 )
 def test_formulas_with_unit_weights_are_written_out(

@@ -274,3 +274,19 @@ def test_companions_share_a_finding() -> None:
     *_, finding = run_check(CHECK, split_context(cells, "binary", **kinds))
     assert finding.title.startswith("c0, c1 are filled only where ended is,")
     assert [edit.value for edit in finding.fixes] == ["c0", "c1"]
+
+
+def test_companions_of_several_leaking_columns_are_not_attributed_to_the_first() -> None:
+    row = np.arange(1_200)
+    word = np.where(row % 2, "p", "q")
+    cells: dict[str, Any] = {
+        "ended": np.where(row < 600, "x", ""),
+        "open": np.where(row < 600, "", "x"),
+        "c0": np.where(row < 500, word, ""),
+        "c1": np.where(row >= 700, word, ""),
+        "y": np.where(row < 600, "a", "b"),
+    }
+    kinds = {name: "category" for name in cells if name != "y"}
+    *_, finding = run_check(CHECK, split_context(cells, "binary", **kinds))
+    assert finding.title.startswith("c0, c1 are filled only where ended or open is,")
+    assert finding.evidence["leaking_column_by_companion"] == {"c0": "ended", "c1": "open"}

@@ -231,6 +231,22 @@ def test_the_summary_in_the_list_is_that_of_the_command(name: str) -> None:
     assert command.help.splitlines()[0] == app.SUMMARIES[name]
 
 
+@pytest.mark.parametrize("name", app.SUMMARIES)
+def test_help_of_a_command_is_plain_text_with_whole_option_names(
+    run_command: RunCommand, name: str
+) -> None:
+    code, out, _ = run_command(name, "--help")
+    options = [
+        option
+        for parameter in app.LazyCommands(name="fieldcraft").get_command(None, name).params
+        for option in parameter.opts
+    ]
+    assert code == 0
+    assert all(option in out for option in options)
+    assert max(map(len, out.splitlines())) <= 80
+    assert "│" not in out
+
+
 def test_every_command_has_a_module() -> None:
     assert sorted(app.SUMMARIES) == sorted(n for names in app.MODULES.values() for n in names)
 

@@ -109,7 +109,7 @@ def test_feedback_prints_labels_loss_and_degraded_groups(
         "unparseable": 0,
     }  # fmt: skip
     result = {
-        **counts, "rows": 160, "labelled_fraction": 0.4, "has_enough_labels": True, "loss": 0.1,
+        **counts, "rows": 160, "labeled_fraction": 0.4, "has_enough_labels": True, "loss": 0.1,
         "low": 0.05, "high": 0.2, "reference_loss": 0.09, "accuracy": 0.8, "is_degraded": False,
         "groups": [],
     }  # fmt: skip

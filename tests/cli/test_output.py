@@ -21,7 +21,7 @@ METRIC_RECORD = {"value": 0.81234, "low": 0.7, "high": 0.9, "model": "linear", "
         (
             "test_set_opened",
             {"opening_number": 2, "reason": "why"},
-            "opened the test set, time 2: why",
+            "opened the test set, opening 2: why",
         ),
         ("step_completed", {"seconds": 1.25}, "completed in 1.2 s"),
         (

@@ -1,4 +1,4 @@
-"""The progress display of rows: a bar, rows a second, the time left."""
+"""The progress display of rows: a bar, rows per second, the time left."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def text_columns() -> dict[str, pl.Series]:
 
 @pytest.fixture(scope="session")
 def target_for() -> Callable[[Task], pl.Series]:
-    """A target that a task recognises or else can read, explained by the columns of `make_job`."""
+    """A target that a task recognizes or else can read, explained by the columns of `make_job`."""
     score = make_features(N_ROWS)["score"].to_numpy()
     bought = pl.Series("bought", np.where(score > 0, "yes", "no"))
     steps = pl.Series("steps", np.digitize(score, [-0.5, 0.5]))

@@ -132,14 +132,14 @@ def test_looking_at_odd_or_empty_columns_never_fails(name: str, text_columns: Co
                 assert set(inference.options) <= set(kind.options)
 
 
-def test_some_kind_recognises_every_column(text_columns: Columns) -> None:
+def test_some_kind_recognizes_every_column(text_columns: Columns) -> None:
     for cells in text_columns.values():
         look = ColumnProfile(cells)
         assert any(kind.infer(look) for kind in catalog.load_plugins("kinds")), cells.name
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_recognised_column_keeps_its_values(name: str, text_columns: Columns) -> None:
+def test_a_recognized_column_keeps_its_values(name: str, text_columns: Columns) -> None:
     kind: Kind = catalog.load_plugin("kinds", name)
     for cells in text_columns.values():
         look = ColumnProfile(cells)

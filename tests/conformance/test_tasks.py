@@ -43,7 +43,7 @@ def make_targets() -> list[pl.Series]:
 
 
 def choose_target(task: Task) -> pl.Series:
-    """The target that a task recognises best as its own, or the first that it can describe."""
+    """The target that a task recognizes best as its own, or the first that it can describe."""
     inferences = [(task.infer(profile_target(target)), target) for target in make_targets()]
     scored = [(inference.confidence, i) for i, (inference, _) in enumerate(inferences) if inference]
     if scored:

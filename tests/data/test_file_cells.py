@@ -111,6 +111,18 @@ def test_an_unreadable_file_is_an_error(
     assert why in caught.value.detail
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_in_a_compressed_member_is_an_error(method: int, tmp_path: Path) -> None:
+    path = tmp_path / "photos.zip"
+    with zipfile.ZipFile(path, "w", method) as stream:
+        stream.writestr("1.jpg", bytes(range(256)) * 20)
+    data = bytearray(path.read_bytes())
+    data[50:90] = bytes(40)  # the local header of the member ends at byte 35
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="cannot be read"):
+        file_cells.read_content(f"{path}/1.jpg")
+
+
 def test_too_large_files_are_refused_from_all_sources(
     tmp_path: Path, archive: Path, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,7 +164,7 @@ def test_a_restricted_process_reads_data_urls_only(
     photo = save_image(tmp_path / "a.png", 0)
     data = Path(photo).read_bytes()
     carried = "data:image/png;base64," + base64.b64encode(data).decode()
-    monkeypatch.setattr(file_cells, "ACCESS", {"outside": True})
+    monkeypatch.setattr(file_cells, "FILE_ACCESS", {"paths_and_urls": True})
     assert file_cells.read_content(photo) == data
     file_cells.allow_data_urls_only()
     assert file_cells.read_content(carried) == data

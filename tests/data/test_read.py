@@ -182,7 +182,7 @@ def test_damaged_parquet_is_named(keep: int, tmp_path: Path) -> None:
 def test_an_unknown_extension_gets_the_known_ones(
     name: str, ending: str, write_file: Write
 ) -> None:
-    with pytest.raises(DataError, match="cannot tell what kind of table") as caught:
+    with pytest.raises(DataError, match="cannot determine the format") as caught:
         read_table(write_file(name, PEOPLE_CSV))
     assert ending in caught.value.detail
     assert ".parquet" in caught.value.hint

@@ -34,7 +34,7 @@ def test_an_unknown_extension_gets_the_detected_format(
 ) -> None:
     path = tmp_path / "table.unknown"
     path.write_bytes(head)
-    with pytest.raises(DataError, match="cannot tell what kind of table") as caught:
+    with pytest.raises(DataError, match="cannot determine the format") as caught:
         read_location(SourceLocation(str(path)))
     assert description in caught.value.detail
     assert hint in caught.value.hint

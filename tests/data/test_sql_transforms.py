@@ -11,9 +11,9 @@ from polars.testing import assert_frame_equal
 from fieldcraft.core.errors import DataError
 from fieldcraft.data.sql_transforms import (
     add_derived_columns,
-    are_equal,
     evaluate_sql,
     filter_mask,
+    is_equal,
     left_join,
     normalize_keys,
     parse_sql,
@@ -221,7 +221,7 @@ def test_large_integer_keys_are_equal_in_all_types() -> None:
     ],
 )
 def test_floats_are_equal_up_to_rounding(first: list[Any], second: list[Any], same: bool) -> None:
-    assert are_equal(pl.Series(first, strict=False), pl.Series(second, strict=False)) is same
+    assert is_equal(pl.Series(first, strict=False), pl.Series(second, strict=False)) is same
 
 
 def test_keys_that_only_look_like_numbers_stay_different() -> None:

@@ -35,7 +35,7 @@ def test_joined_parts_are_the_table_with_the_same_bytes_each_time(
 
 
 def test_an_unknown_extension_is_an_error() -> None:
-    with pytest.raises(DataError, match="cannot tell how to write") as caught:
+    with pytest.raises(DataError, match="cannot determine the format") as caught:
         find_format(Path("out.xlsx"))
     assert ".jsonl" in caught.value.hint
 

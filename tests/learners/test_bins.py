@@ -83,7 +83,7 @@ def test_a_value_that_most_rows_share_leaves_cuts_to_the_others() -> None:
         ([0.0, 1e-45], [0.0]),
     ],
 )
-def test_a_cut_is_between_two_neighbours(column: list[float], cuts: list[float]) -> None:
+def test_a_cut_is_between_two_neighbors(column: list[float], cuts: list[float]) -> None:
     result = propose_cuts(np.array(column, dtype=np.float32))
     assert result.dtype == np.float32
     assert result.tolist() == cuts

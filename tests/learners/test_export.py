@@ -67,7 +67,7 @@ def test_odd_rows_are_decided_alike(learner: str, target: str) -> None:
 @pytest.mark.parametrize(
     "column",
     [
-        16_000_000 + DRAW.integers(0, 60, ROWS),  # whole numbers that are neighbouring floats
+        16_000_000 + DRAW.integers(0, 60, ROWS),  # whole numbers that are neighboring floats
         1.7e9 + DRAW.integers(0, 9_000, ROWS),  # seconds since 1970
         1 + DRAW.random(ROWS) / 1_024,
         DRAW.integers(0, 1_000, ROWS) / 100,

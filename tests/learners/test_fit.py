@@ -132,9 +132,9 @@ def test_the_linear_model_is_scikit_learns_on_standardised_columns(classes: int)
     job = make_job("linear", 100 * X + 7, y, l2_penalty=5.0)
     model = catalog.load_plugin("learners", "linear").fit(job)
     seen = job.train.matrix().values
-    centre, spread = seen.mean(axis=0), seen.std(axis=0)
-    expected = LogisticRegression(C=0.2, max_iter=500).fit((seen - centre) / spread, job.train_y)
-    held = (job.validation.matrix().values - centre) / spread
+    center, spread = seen.mean(axis=0), seen.std(axis=0)
+    expected = LogisticRegression(C=0.2, max_iter=500).fit((seen - center) / spread, job.train_y)
+    held = (job.validation.matrix().values - center) / spread
     np.testing.assert_allclose(
         model.outputs(job.validation), expected.predict_proba(held), atol=1e-3
     )

@@ -21,7 +21,13 @@ import pytest
 
 from fieldcraft.core import digest
 from fieldcraft.core.errors import LedgerError
-from fieldcraft.ledger.store import GENESIS, LOCK_TIMEOUT_SECONDS, Ledger, chain_hash, enable_wal
+from fieldcraft.ledger.store import (
+    GENESIS_HASH,
+    LOCK_TIMEOUT_SECONDS,
+    Ledger,
+    chain_hash,
+    enable_wal,
+)
 
 APPEND = """
 import sys
@@ -55,7 +61,7 @@ def tamper(ledger: Ledger, *statements: str) -> None:
 
 
 def test_an_empty_ledger_has_no_file_no_entries_and_the_genesis_hash(ledger: Ledger) -> None:
-    assert (ledger.entries(), ledger.head(), ledger.verify()) == ([], GENESIS, 0)
+    assert (ledger.entries(), ledger.head(), ledger.verify()) == ([], GENESIS_HASH, 0)
     assert ledger.last("metric", "evaluate") is None
     assert not ledger.path.exists()
 
@@ -70,7 +76,10 @@ def test_entries_are_read_in_order_as_they_were_written(filled: Ledger) -> None:
 
 def test_each_entry_has_the_hash_of_the_previous_one(filled: Ledger) -> None:
     entries = filled.entries()
-    assert [entry.previous_hash for entry in entries] == [GENESIS, *(e.hash for e in entries[:-1])]
+    assert [entry.previous_hash for entry in entries] == [
+        GENESIS_HASH,
+        *(e.hash for e in entries[:-1]),
+    ]
     assert filled.head() == entries[-1].hash
     assert filled.verify() == 5
 
@@ -92,7 +101,7 @@ def test_the_hash_of_an_entry_is_the_sha256_of_the_previous_hash_and_all_fields(
 
 
 def test_every_field_changes_the_hash() -> None:
-    entry: tuple[Any, ...] = (GENESIS, 1, "2024-01-31", "metric", "train", "k", "{}")
+    entry: tuple[Any, ...] = (GENESIS_HASH, 1, "2024-01-31", "metric", "train", "k", "{}")
     hashes = {chain_hash(*entry)}
     for place, part in enumerate(entry):
         changed = (*entry[:place], 2 if part == 1 else f"{part} ", *entry[place + 1 :])
@@ -134,7 +143,7 @@ def test_entries_are_filtered_by_kind_stage_and_key(filled: Ledger) -> None:
         (["UPDATE entries SET kind = 'decision' WHERE number = 2"], 2),
         (["UPDATE entries SET number = 7 WHERE number = 5"], 5),
         (["UPDATE entries SET previous = hash WHERE number = 4"], 4),
-        ([f"UPDATE entries SET previous = '{GENESIS}' WHERE number = 2"], 2),
+        ([f"UPDATE entries SET previous = '{GENESIS_HASH}' WHERE number = 2"], 2),
         (["UPDATE entries SET key = 'k9' WHERE number = 5"], 5),
         (["UPDATE entries SET hash = previous WHERE number = 4"], 4),
         (["DELETE FROM entries WHERE number = 1"], 1),

@@ -14,8 +14,8 @@ from fieldcraft.modeling.dataset import (
     ModelingDataset,
     assign_clusters,
     feature_schema,
-    has_required_gaps,
     load_dataset,
+    mask_incomplete_rows,
     parse_target,
     read_joined_rows,
     read_weights,
@@ -230,9 +230,9 @@ def test_settings_of_all_columns_apply_to_columns_with_other_settings(
 ) -> None:
     set_settings(project, {"clean.all.missing": "drop", "clean.columns.age.impute": "median"})
     values = pl.DataFrame({"age": [1.0, None], "city": ["a", "b"]})
-    assert has_required_gaps(values, project.load_settings()).tolist() == [False, True]
+    assert mask_incomplete_rows(values, project.load_settings()).tolist() == [False, True]
     set_settings(project, {"clean.columns.age.missing": "keep"})
-    assert not has_required_gaps(values, project.load_settings()).any()
+    assert not mask_incomplete_rows(values, project.load_settings()).any()
 
 
 def add_weight_column(project: ProjectFolder, cells: list[object]) -> ProjectFolder:

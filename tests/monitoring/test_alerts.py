@@ -46,7 +46,13 @@ class AlertHandler(BaseHTTPRequestHandler):
             self.server.received.append(json.loads(body))
         if status:
             self.send_response(status)
+            if status == 302:
+                self.send_header("location", self.server.address)
             self.end_headers()
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -86,6 +92,16 @@ def test_a_slow_receiver_times_out_and_is_retried(
         {},
     )
     assert receiver.received == [ALERT]
+
+
+def test_a_redirect_is_a_failure_and_not_followed(receiver: AlertServer) -> None:
+    receiver.statuses = [302] * alerts.MAX_ATTEMPTS
+    left, failed = alerts.deliver_alerts(
+        WAITING, MonitorSettings(alert_webhook=receiver.address), lambda seconds: None
+    )
+    assert left == WAITING
+    assert "302" in failed["webhook"]
+    assert (receiver.statuses, receiver.received) == ([], [])
 
 
 def test_undelivered_alerts_are_sent_later(receiver: AlertServer) -> None:

@@ -59,7 +59,7 @@ def test_a_month_of_hours_and_twenty_columns_without_drift_has_at_most_one_alert
             alerts += detector.update(window).verdict == "drift"
             alerts += bool(
                 drift_detector.find_issues(
-                    window, profile, drift_detector.false_break_probability(720, 20)
+                    window, profile, drift_detector.issue_false_positive_rate(720, 20)
                 )
             )
     assert alerts <= 1
@@ -79,13 +79,13 @@ def test_a_detector_continues_from_its_state() -> None:
     windows = [normal_counts(0.15) for _ in range(12)]
     for window in windows[:6]:
         one.update(window)
-    other.restore(json.loads(json.dumps(one.state())))
+    other.load_state(json.loads(json.dumps(one.get_state())))
     for window in windows[6:]:
         assert one.update(window) == other.update(window)
     fresh = DriftDetector(CATEGORICAL_PROFILE, LIMITS)
-    fresh.restore(one.state())  # of another type
+    fresh.load_state(one.get_state())  # of another type
     assert fresh.n_windows == 0
-    json.dumps(DriftDetector(NUMERIC_PROFILE, LIMITS).state(), allow_nan=False)
+    json.dumps(DriftDetector(NUMERIC_PROFILE, LIMITS).get_state(), allow_nan=False)
 
 
 def test_a_detector_with_warmup_uses_live_traffic_as_reference() -> None:
@@ -94,7 +94,7 @@ def test_a_detector_with_warmup_uses_live_traffic_as_reference() -> None:
     assert levels == [0, 0]
     assert not detector.is_warming_up
     other = DriftDetector(NUMERIC_PROFILE, LIMITS, warmup=WarmupPolicy(1_000))
-    other.restore(json.loads(json.dumps(detector.state())))
+    other.load_state(json.loads(json.dumps(detector.get_state())))
     assert {other.update(normal_counts(2)).verdict for _ in range(10)} == {"quiet"}
     assert "drift" in {other.update(normal_counts(0)).verdict for _ in range(3)}
 
@@ -112,7 +112,7 @@ def test_slots_are_compared_with_their_own_references() -> None:
     assert unseasonal.alarm
     assert detector.warmup_windows == {0: 2, 1: 2}
     restored = DriftDetector(NUMERIC_PROFILE, LIMITS, warmup=WarmupPolicy(800, min_windows=2))
-    restored.restore(json.loads(json.dumps(detector.state(), allow_nan=False)))
+    restored.load_state(json.loads(json.dumps(detector.get_state(), allow_nan=False)))
     statuses, expected_rows = [], set()
     for hour in range(60, 80):
         statuses.append(restored.update(counts_at_hour(hour, 0.3), slot=hour % 2))
@@ -139,7 +139,7 @@ def test_a_slot_is_ready_after_enough_rows_and_windows() -> None:
 
 
 def test_data_quality_issues_are_named_by_type() -> None:
-    max_probability = drift_detector.false_break_probability(720, 20)
+    max_probability = drift_detector.issue_false_positive_rate(720, 20)
     assert drift_detector.find_issues(normal_counts(0), NUMERIC_PROFILE, max_probability) == []
 
     def issue_types(values: pl.Series, profile: Json) -> list[str]:
@@ -246,8 +246,8 @@ def test_an_alarm_ends_during_small_drift_too() -> None:
 def test_a_restored_detector_equals_the_saved_one(n_usual: int) -> None:
     saved = detector_after(1, n_usual, n_before=2)
     restored = DriftDetector(EVEN_PROFILE, LIMITS)
-    restored.restore(json.loads(json.dumps(saved.state(), allow_nan=False)))
-    assert restored.state() == saved.state()
+    restored.load_state(json.loads(json.dumps(saved.get_state(), allow_nan=False)))
+    assert restored.get_state() == saved.get_state()
     assert (restored.alarm, restored.n_windows, restored.first_suspect_window) == (
         saved.alarm,
         saved.n_windows,
@@ -278,9 +278,9 @@ def test_a_state_of_other_bins_is_ignored() -> None:
     }
     for profile in (longer, ordered):
         other = DriftDetector(profile, LIMITS)
-        before = other.state()
-        other.restore(saved.state())
-        assert other.state() == before
+        before = other.get_state()
+        other.load_state(saved.get_state())
+        assert other.get_state() == before
 
 
 def test_windows_are_suspect_from_half_the_threshold_on() -> None:
@@ -329,7 +329,7 @@ def test_a_slot_is_not_ready_before_it_has_enough_rows() -> None:
 def test_the_false_issue_rate_is_divided_by_windows_statistics_and_types(
     windows: float, streams: int
 ) -> None:
-    assert drift_detector.false_break_probability(windows, streams) == 0.05 / max(
+    assert drift_detector.issue_false_positive_rate(windows, streams) == 0.05 / max(
         4 * windows * streams, 1
     )
 

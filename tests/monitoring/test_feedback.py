@@ -80,6 +80,19 @@ def test_losses_and_correctness_are_those_of_the_predictions(bundle: Bundle, log
     assert feedback_result.rows.schema == pl.Schema(FEEDBACK_SCHEMA)
 
 
+def test_of_a_retried_request_the_first_prediction_counts_within_a_part(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    n_requests = 50
+    rows = [(f"{letter}{i}", 0) for letter in "ab" for i in range(n_requests)]
+    write_part(tmp_path, 0, rows, bundle.model_id)
+    (part,) = tmp_path.rglob("*.parquet")
+    pl.read_parquet(part).with_columns(pl.col("request_id").str.slice(1)).write_parquet(part)
+    labels = table(*((f"{i}", 0, "yes") for i in range(n_requests)))
+    joined = join_labels(labels, tmp_path, bundle, NONE_YET).rows
+    assert joined["loss"].to_list() == [0.0625] * n_requests  # those of a, which came first
+
+
 keys = st.sampled_from([("a", 0), ("a", 1), ("b", 0), ("c", 0), ("other", 0), ("x", 0), ("a", 2)])
 tables = st.lists(st.tuples(keys, st.sampled_from(["yes", "no", "perhaps", None])), max_size=7)
 

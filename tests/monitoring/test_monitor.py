@@ -266,11 +266,11 @@ def test_the_false_alarm_rate_does_not_depend_on_the_windows(
     assert [limit.log_level for limit in limits] == pytest.approx([expected] * len(limits))
     assert {limit.tolerance for limit in limits} == {0.03}
     windows = 720 * 3_600 / window_settings["window"] if window_settings else 720
-    assert drift_monitor.false_break_probability == pytest.approx(
+    assert drift_monitor.issue_false_positive_rate == pytest.approx(
         0.05 / (windows * len(unseasonal) * 4)
     )
-    assert {limit.false_break_probability for limit in limits} == {
-        drift_monitor.false_break_probability
+    assert {limit.issue_false_positive_rate for limit in limits} == {
+        drift_monitor.issue_false_positive_rate
     }
     assert len(drift_monitor.statistics) == len(unseasonal) * (
         2 if "seasonality" in window_settings else 1

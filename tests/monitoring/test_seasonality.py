@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 from fieldcraft.bundle.runtime import Bundle, load_bundle
 from fieldcraft.monitoring.monitor import PREDICTION_COLUMN, DriftMonitor
 from fieldcraft.monitoring.prometheus_textfile import format_metrics
-from fieldcraft.monitoring.seasonality import SeasonTracker
+from fieldcraft.monitoring.seasonality import SLOT_WARMUP, SeasonTracker
 from fieldcraft.monitoring.windows import MonitoringWindow, predict_window
 from fieldcraft.project.folder import ProjectFolder
 from fieldcraft.project.settings import MonitorSettings
@@ -85,6 +86,10 @@ def test_nights_are_no_drift_with_seasonality(bundle: Bundle) -> None:
         seasonal, {**RESULT, "active_alerts": new_alerts}
     )
     assert any("same time of the day" in line for line in format_metrics(seasonal))
+
+
+def test_a_slot_is_compared_after_two_windows_and_500_rows() -> None:
+    assert asdict(SLOT_WARMUP) == {"min_rows": 500, "min_windows": 2}  # docs/monitor.md
 
 
 def test_windows_of_another_size_start_without_seasonal_state(bundle: Bundle) -> None:

@@ -160,7 +160,7 @@ def test_missing_and_mistyped_settings_are_no_unknown_names(changes: dict[str, A
         ),
         (
             {"clean": {"columns": {"half": {}}}},
-            "clean.columns: 'half' is a derived column; give it a kind under data.columns",
+            "clean.columns: 'half' is a derived column; to clean it, give it a kind",
         ),
         (
             {"problem": {"target": "half"}},

@@ -67,7 +67,7 @@ def test_performance_and_expected_accuracy_are_shown(bundle: Bundle) -> None:
     monitor = DriftMonitor(bundle, MonitorSettings())
     monitor.process_window(predict_window(mixed_table(300, seed=5).cast(pl.String), bundle))
     performance = {
-        "rows": 120, "labelled_fraction": 0.4, "loss": 0.1, "low": 0.05, "high": 0.2,
+        "rows": 120, "labeled_fraction": 0.4, "loss": 0.1, "low": 0.05, "high": 0.2,
         "reference_loss": 0.09, "loss_threshold": 0.12, "accuracy": 0.8, "is_degraded": True,
     }  # fmt: skip
     text = visible_text(

@@ -62,7 +62,7 @@ def use_threads(patch: pytest.MonkeyPatch, loop: WorkerLoop = run_worker) -> lis
 
     patch.setattr(pool, "spawn_process", spawn)
     patch.setitem(
-        file_cells.ACCESS, "outside", True
+        file_cells.FILE_ACCESS, "paths_and_urls", True
     )  # restored afterwards, because a worker changes it
     return started
 

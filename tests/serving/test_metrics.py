@@ -18,7 +18,6 @@ def test_tallies_are_added_up_by_model_and_column() -> None:
                 "ood": 1,
                 "extra_columns": 2,
                 "log_dropped": 5,
-                "batches": 1,
                 "batch_size": rows,
                 "unseen_category\ncity": 1,
                 "out_of_range\nage": 2,

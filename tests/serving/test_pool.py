@@ -150,6 +150,48 @@ def test_a_worker_that_cannot_be_restarted_is_retried_with_backoff(
     assert pauses[:4] == [0.0011, 0.0022, 0.0022, 0.0022]
 
 
+def test_a_worker_whose_process_cannot_be_started_is_retried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool, "RESTART_BACKOFF_SECONDS", (0.0, 0.001))
+    refusals: list[str] = []
+
+    async def refused() -> Answer:
+        stubbed = await StubServer.start(monkeypatch, model=StubModel(failures=1))
+        spawn_process = pool.spawn_process
+
+        async def spawn(config: WorkerConfig, stream: socket.socket) -> Any:
+            if len(refusals) < 2:
+                refusals.append(config.model_name)
+                raise BlockingIOError("no more processes")
+            return await spawn_process(config, stream)
+
+        monkeypatch.setattr(pool, "spawn_process", spawn)
+        stubbed.model.gate.set()
+        await stubbed.ask("kills it")
+        await wait_until(lambda: len(refusals) == 2)
+        await wait_until(ready(stubbed))
+        answer = await stubbed.ask("again")
+        await stubbed.stop()
+        return answer
+
+    assert asyncio.run(refused()).status == 200
+    assert refusals == ["shop", "shop"]
+
+
+def test_a_process_that_cannot_be_started_is_an_error_at_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def refuse(config: WorkerConfig, stream: socket.socket) -> Any:
+        raise BlockingIOError("no more processes")
+
+    monkeypatch.setattr(pool, "spawn_process", refuse)
+    config = WorkerConfig(Path("/shop"), "shop", RequestPolicy(), ServerLimits())
+    with pytest.raises(BundleError, match="'shop' cannot be served") as caught:
+        asyncio.run(pool.Worker.start(config))
+    assert caught.value.detail == "its process cannot be started: no more processes"
+
+
 def test_a_bundle_that_cannot_be_run_fails_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     async def start(**model: Any) -> None:
         await StubServer.start(monkeypatch, model=StubModel(**model))

@@ -194,6 +194,16 @@ def test_full_files_are_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     ]  # fmt: skip
 
 
+def test_a_file_is_full_by_the_rows_of_all_its_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with recording(PredictionLogConfig(tmp_path)) as writer:
+        for numbers in ([0], [1, 2, 3, 4], [5], [6]):
+            writer.add(batch(*numbers))
+        monkeypatch.setattr(prediction_log, "MAX_ROWS_PER_FILE", 5)
+    assert numbers_in(tmp_path) == [[0, 1, 2, 3, 4], [5, 6]]
+
+
 def test_parts_are_named_by_day_time_process_and_number(tmp_path: Path) -> None:
     midnight = datetime(2026, 11, 29, 0, 0, 2, tzinfo=UTC)
     with recording(PredictionLogConfig(tmp_path), Clock(NOON, NOON, midnight)) as writer:

@@ -110,6 +110,22 @@ def test_chunks_are_joined_in_order() -> None:
     assert body(b"") == b""
 
 
+def test_a_body_that_never_begins_times_out() -> None:
+    async def read() -> None:
+        never = asyncio.Event()
+
+        async def receive() -> dict[str, Any]:
+            await never.wait()
+            return {}
+
+        async with asyncio.timeout(5):
+            await read_request_body({b"content-length": b"2"}, receive, LIMITS)
+
+    with pytest.raises(RequestError, match="did not arrive in time") as caught:
+        asyncio.run(read())
+    assert caught.value.code == "request_timeout"
+
+
 @pytest.mark.parametrize("pieces", [(None,), (b"a", None), (b"a", b"b", None)])
 def test_a_client_that_leaves_half_way_is_a_disconnect(pieces: tuple[bytes | None, ...]) -> None:
     with pytest.raises(ClientDisconnect):

@@ -39,7 +39,7 @@ def working(config: WorkerConfig) -> Iterator[tuple[socket.socket, dict[str, Any
     """Run a worker in a thread; yield the stream to it and its metadata; it must end by itself."""
     stream, worker_end = socket.socketpair()
     with pytest.MonkeyPatch.context() as patch, stream:
-        patch.setitem(file_cells.ACCESS, "outside", True)
+        patch.setitem(file_cells.FILE_ACCESS, "paths_and_urls", True)
         thread = WorkerThread(run_worker, worker_end, config.to_arguments())
         worker_end.close()
         yield stream, receive_message(stream)
@@ -75,7 +75,7 @@ def test_a_worker_reports_its_model_answers_in_order_and_logs_each_row(
         }  # fmt: skip
         assert json.loads(metadata["metadata"])["name"] == "shop"
         assert (
-            file_cells.ACCESS["outside"] is False
+            file_cells.FILE_ACCESS["paths_and_urls"] is False
         )  # cells must not refer to files of this machine
         batch = items(
             bad=[{**ROW, "age": "x"}], one=[{**ROW, "age": 20}, {**ROW, "age": 30}], none=[],
@@ -128,7 +128,7 @@ def test_file_paths_are_read_only_if_allowed(bundle: Path) -> None:
         WorkerConfig(bundle, "shop", RequestPolicy(allow_file_paths=True), ServerLimits())
     ) as (_, metadata):
         assert metadata["error"] == ""
-        assert file_cells.ACCESS["outside"] is True
+        assert file_cells.FILE_ACCESS["paths_and_urls"] is True
 
 
 def test_a_worker_reports_a_bundle_that_cannot_be_loaded_and_ends(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_worker_reports_a_bundle_that_cannot_be_loaded_and_ends(tmp_path: Path
 def test_clients_cannot_read_files_of_this_machine(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(file_cells.ACCESS, "outside", False)
+    monkeypatch.setitem(file_cells.FILE_ACCESS, "paths_and_urls", False)
     (tmp_path / "secret").write_text("secret", encoding="utf-8")
     with pytest.raises(DataError):
         file_cells.read_content(str(tmp_path / "secret"))

@@ -40,6 +40,6 @@ def test_a_container_folder_is_replaced_but_other_folders_are_not(
     write_container(finished_project.bundle_path, tmp_path / "box", "shop")
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "thesis.txt").touch()
-    with pytest.raises(BundleError, match="has other files"):
+    with pytest.raises(BundleError, match="holds other files"):
         write_container(finished_project.bundle_path, tmp_path / "thesis", "shop")
     assert (tmp_path / "thesis" / "thesis.txt").exists()

@@ -75,7 +75,7 @@ def test_labels_are_joined_once_and_coverage_is_shown(
     finished_project: ProjectFolder, tmp_path: Path, truth: pl.DataFrame
 ) -> None:
     first = submit_labels(finished_project, tmp_path, truth.head(100))
-    assert (first["new_labels"], first["rows"], first["labelled_fraction"]) == (100, 100, 0.25)
+    assert (first["new_labels"], first["rows"], first["labeled_fraction"]) == (100, 100, 0.25)
     assert first["has_enough_labels"]
     again = submit_labels(finished_project, tmp_path, truth.head(150))
     assert (again["new_labels"], again["already_known"], again["rows"]) == (50, 100, 150)
@@ -196,7 +196,7 @@ def test_metrics_are_those_of_the_labeled_predictions(
     for count, is_enough in ((49, False), (50, True)):
         result = submit_labels(finished_project, tmp_path, truth.head(count))
         assert (result["rows"], result["has_enough_labels"]) == (count, is_enough)
-        assert result["labelled_fraction"] == pytest.approx(count / ROWS)
+        assert result["labeled_fraction"] == pytest.approx(count / ROWS)
         assert result["loss"] == pytest.approx(sum(m * m for m in errors[:count]) / count, abs=1e-6)
         accuracy = (predictions["prediction"] == truth["bought"]).head(count).mean()
         assert result["accuracy"] == pytest.approx(accuracy)
@@ -235,7 +235,7 @@ def test_labels_of_an_earlier_version_are_kept_and_do_not_count(
     older.drop("groups").write_parquet(path)  # as written before there were groups
     result = submit_labels(finished_project, tmp_path, truth[60:70])
     assert (result["rows"], result["new_labels"], result["has_enough_labels"]) == (10, 10, False)
-    assert result["labelled_fraction"] == pytest.approx(10 / ROWS)
+    assert result["labeled_fraction"] == pytest.approx(10 / ROWS)
     assert pl.read_parquet(path).height == 70
 
 

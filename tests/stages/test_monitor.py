@@ -279,7 +279,7 @@ def test_window_settings_of_the_request_override_those_of_the_bundle(
         86_400.0,
         "week",
     )
-    with pytest.raises(ProjectError, match="cannot be cut into such windows") as caught:
+    with pytest.raises(ProjectError, match="window settings do not go together") as caught:
         merged_windows(window=7_000.0)
     assert caught.value.detail == "window 7000.0"
     assert "such as 1h" in str(caught.value.hint)

@@ -202,6 +202,15 @@ def test_an_error_finding_blocks_the_run_and_hints_at_both_solutions(
     assert not list(leaky_project.root.glob("runs/train/*"))
 
 
+def test_the_hint_of_a_finding_without_a_fix_does_not_name_the_fix_option(
+    leaky_project: ProjectFolder,
+) -> None:
+    finding = Finding("custom_check", "error", "the table is empty")
+    with pytest.raises(BlockedByFindingsError, match="1 finding blocks the run") as caught:
+        _pipeline.raise_if_blocked([finding], leaky_project.load_settings())
+    assert caught.value.hint == "accept it by name: audit.accept: [custom_check]"
+
+
 def test_fix_edits_the_project_file_and_continues(leaky_project: ProjectFolder) -> None:
     callbacks = run_recorded(leaky_project, until="baseline", fix=True)
     assert "target_leakage:paid" in callbacks.fixed_findings

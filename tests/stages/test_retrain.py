@@ -153,14 +153,14 @@ def test_a_challenger_with_a_new_class_is_not_promoted(
 def test_too_few_new_rows_are_not_used(small_project: ProjectFolder, tmp_path: Path) -> None:
     result = run_retraining(small_project, data=write_new_rows(tmp_path, mixed_table(20, seed=8)))
     assert result["outcome"] == "too_few_rows"
-    assert result["reasons"] == ["20 new labelled rows; at least 50 are needed"]
+    assert result["reasons"] == ["20 new labeled rows; at least 50 are needed"]
     known = source_table_path(small_project)  # all its rows are known, including the sealed ones
     assert run_retraining(small_project, data=str(known))["new_rows"] == 0
     assert run_retraining(small_project)["new_rows"] == 0
     pl.concat([pl.read_csv(known), mixed_table(70, seed=9)]).write_csv(known)
     set_settings(small_project, {"deploy.retrain": {"min_new_rows": 71}})
     assert run_retraining(small_project)["reasons"] == [
-        "70 new labelled rows; at least 71 are needed"
+        "70 new labeled rows; at least 71 are needed"
     ]  # the source of the project has grown
 
 

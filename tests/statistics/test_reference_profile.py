@@ -85,6 +85,7 @@ def test_a_column_without_values_has_bins() -> None:
         profile = reference_profile.fit_reference_profile(empty, empty)
         assert profile["bin_counts"][0] == 2
         assert len(reference_profile.bin_names(profile)) == len(profile["bin_counts"])
+    assert reference_profile.numeric_bins(np.zeros(0)) == {"min": 0, "max": 0, "bin_edges": []}
 
 
 def test_predictions_have_statistics_of_decision_and_probabilities() -> None:

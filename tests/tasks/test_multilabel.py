@@ -91,7 +91,7 @@ def test_rows_are_dealt_out_by_their_labels_together() -> None:
         ([[0, 1] * 20, [1] * 40], False),
     ],
 )
-def test_columns_of_yes_and_no_are_recognised(columns: list[list[Any]], labels: bool) -> None:
+def test_columns_of_yes_and_no_are_recognized(columns: list[list[Any]], labels: bool) -> None:
     inference = TASK.infer([ColumnProfile(pl.Series("y", cells)) for cells in columns])
     assert (inference is not None) is labels
 

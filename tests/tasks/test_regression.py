@@ -37,7 +37,7 @@ def test_a_target_of_one_value_is_nothing_to_learn(cells: list[Any]) -> None:
         (["1,5", "2,5", "3,5"], True),
     ],
 )
-def test_numbers_are_recognised(cells: list[str], amount: bool) -> None:
+def test_numbers_are_recognized(cells: list[str], amount: bool) -> None:
     assert (TASK.infer([ColumnProfile(pl.Series("y", cells))]) is not None) is amount
 
 

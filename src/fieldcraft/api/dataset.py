@@ -1,4 +1,4 @@
-"""Folds of the rows that an estimator is given, and the dataset to train on."""
+"""Turn the rows of `fit` into a dataset with folds."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def build_dataset(
     weights: Array | None,
     seed: int,
 ) -> ModelingDataset:
-    """The dataset of a table with folds; rows with weight 0 are left out.
+    """The dataset of a table, with folds; rows with weight 0 are left out.
 
     Args:
         frame: cells as given.
@@ -40,7 +40,7 @@ def build_dataset(
         schema: columns that the model may use.
         problem: the task with its target.
         weights: sample weights, shape (rows,).
-        seed: of the assignment of rows to folds.
+        seed: seed of the assignment of rows to folds.
     """
     if weights is not None and not weights.all():
         weighted_rows = np.flatnonzero(weights)
@@ -76,15 +76,17 @@ def make_folds(digests: Sequence[bytes], strata: Sequence[str], seed: int) -> li
     rows are duplicates, as in a table with few columns.
     """
     rows = len(digests)
-    # Groups of duplicates as large as a fold would make folds of very different sizes.
+    # Where most rows are duplicates, groups can be as large as a fold, and folds would differ in
+    # size.
     groups = make_unique_groups(digests, strata) if 2 * len(set(digests)) <= rows else digests
     if rows >= MAX_CROSS_FITTED_ROWS:
-        numbers = assign_parts(groups, strata, (1 - VALIDATION_FRACTION, VALIDATION_FRACTION), seed)
-        masks = [(numbers == 0, numbers == 1)]
+        fractions = (1 - VALIDATION_FRACTION, VALIDATION_FRACTION)
+        part_numbers = assign_parts(groups, strata, fractions, seed)
+        masks = [(part_numbers == 0, part_numbers == 1)]
     else:
         n_folds = min(N_FOLDS, rows)
-        numbers = assign_parts(groups, strata, (1 / n_folds,) * n_folds, seed)
-        masks = [(numbers != number, numbers == number) for number in range(n_folds)]
+        fold_numbers = assign_parts(groups, strata, (1 / n_folds,) * n_folds, seed)
+        masks = [(fold_numbers != number, fold_numbers == number) for number in range(n_folds)]
     no_rows = np.zeros(0, dtype=np.int64)
     return [
         Fold(np.flatnonzero(train), np.flatnonzero(validation), no_rows)
@@ -94,7 +96,11 @@ def make_folds(digests: Sequence[bytes], strata: Sequence[str], seed: int) -> li
 
 
 def make_unique_groups(digests: Sequence[bytes], strata: Sequence[str]) -> list[bytes]:
-    """A group for each row, independent of the order of the rows."""
+    """A group of its own for each row.
+
+    Its name is the digest, the stratum and a count of equal pairs of them, so that the folds do not
+    depend on the order of the rows.
+    """
     occurrences: Counter[tuple[bytes, str]] = Counter()
     groups = []
     for pair in zip(digests, strata, strict=True):

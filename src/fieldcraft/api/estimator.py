@@ -38,26 +38,25 @@ from fieldcraft.data.dataframes import to_polars
 from fieldcraft.modeling.fold_models import TrainingLimits
 from fieldcraft.statistics.metrics import Predictions
 
-MAX_SEED = 2**31 - 1  # what `RandomState.randint` can draw
+MAX_SEED = 2**31 - 1  # fits the default integer of `RandomState.randint` on every system
 
-
-# Parts of the docstrings of both estimators, kept once, as in scikit-learn's doc templates.
+# Parts of the docstrings of both estimators.
 ROWS_DOC = """Rows may be an array (columns x0, x1, ...) or a pandas or Polars frame with numbers,
     strings, dates and missing values; the kinds of the columns of a frame are inferred. Tables
-    below 5,000 rows are learned by five fold models, each with another fifth of the rows for
-    validation, whose outputs are averaged."""
+    below 5,000 rows get five fold models, each with another fifth of the rows for validation, and
+    their outputs are averaged."""
 PARAMETERS_DOC = """Args:
         learner: name of the learner: ``network``, ``lightgbm``, ``linear``, ...
         options: settings of the learner, as under ``model:`` in a project file.
         time_budget: seconds that training may take.
-        random_state: the same number gives the same model; None is 0.
+        random_state: the same number gives the same model; None means 0.
         device: where a network is trained: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         columns: kinds of columns that override the inference: a kind such as ``category``, or a
             dict of ``kind`` and its options, by column name."""
 ATTRIBUTES_DOC = """n_features_in_: number of columns in `fit`.
         feature_names_in_: names of the columns, if the rows were a frame.
         model_: the trained model as data files. It keeps up to 500 of the rows, with which
-            `to_bundle` checks that a bundle predicts the same.
+            `to_bundle` checks that the bundle predicts the same.
 
     A sample weight of 2 is not equivalent to a duplicated row: weights count in training and
     calibration, but not in scaling or in the assignment of rows to folds."""
@@ -142,15 +141,15 @@ class TableEstimator(BaseEstimator):
 
 @fill_docstring
 class Classifier(ClassifierMixin, TableEstimator):
-    """A classifier with calibrated probabilities, for classes or for many labels a row.
+    """A classifier with calibrated probabilities, for classes or for many labels per row.
 
     {rows}
-    Targets of shape (rows, labels) with 0 and 1 are labels, of which a row may have many.
+    A target of 0 and 1 with shape (rows, labels) is multilabel: a row may have many labels.
 
     {parameters}
 
     Attributes:
-        classes_: the classes in order; for labels their numbers.
+        classes_: the sorted classes; the column numbers of a multilabel target.
         {attributes}
 
     Example:
@@ -181,7 +180,8 @@ class Classifier(ClassifierMixin, TableEstimator):
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
-        # Rows of weight 0 are left out, and with them classes that have no other rows.
+        # Rows of weight 0 are left out, and with them classes that have no other rows. The word
+        # "class" in the error below is required by scikit-learn's estimator checks.
         weighted_codes = (
             codes
             if sample_weight is None
@@ -261,7 +261,7 @@ def validate_rows(estimator: Any, rows: Any, reset: bool) -> tuple[pl.DataFrame,
     """Rows as a frame with the estimator's column names, and whether they are a numeric array.
 
     Args:
-        estimator: stores the names and the number of columns, or is checked against them.
+        estimator: stores the names and the number of columns in `fit`; they must match later.
         rows: an array, a list of lists, or a frame.
         reset: whether these are training rows.
 
@@ -278,7 +278,7 @@ def validate_rows(estimator: Any, rows: Any, reset: bool) -> tuple[pl.DataFrame,
         values = validate_data(estimator, rows, reset=reset, dtype=None, ensure_all_finite=False)
         is_numeric = values.dtype.kind in "biuf"
         frame = frame_from_array(values, default_column_names(values.shape[1]))
-    # `reset` is 1 in `fit`: at least two rows to fit, one to predict.
+    # `reset` is True, which equals 1, in `fit`: two rows at least to fit, one to predict.
     if frame.height <= reset or not frame.width:
         raise InputError(
             "there are too few rows or columns",
@@ -295,6 +295,7 @@ def validate_target(estimator: Any, y: Any) -> Array:
     Raises:
         ValueError: there is no target, or values are missing.
     """
+    # The wording of both errors is scikit-learn's, whose estimator checks require the first.
     if y is None:
         raise InputError(
             f"{type(estimator).__name__} requires y to be passed, but the target y is None",
@@ -320,7 +321,7 @@ def target_names(y: Any) -> list[str]:
 
 
 def format_class_labels(classes: Array) -> list[str]:
-    """Class names in a bundle: as the kind `category` parses them, where they stay distinct."""
+    """Class names in a bundle: as the kind `category` parses them, if they stay distinct."""
     cells = catalog.load_plugin("kinds", "category").parse(series_from_array(classes, "y"), {})
     labels: list[str] = cells.to_list()
     return labels if len(set(labels)) == len(labels) else [str(name) for name in classes]
@@ -354,11 +355,11 @@ def parse_learner_options(learner: Learner, options: Mapping[str, Any]) -> Any:
     try:
         return learner.options.model_validate(dict(options))
     except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else "options"
+        first_error = error.errors()[0]
+        name = str(first_error["loc"][0]) if first_error["loc"] else "options"
         raise InputError(
             f"invalid option for the learner {learner.name}: {name}",
-            detail=f"{first['msg']}: {options.get(name)!r}",
+            detail=f"{first_error['msg']}: {options.get(name)!r}",
             hint=f"correct or remove it; {did_you_mean(name, learner.options.model_fields)}",
         ) from error
 

@@ -1,7 +1,7 @@
 """A model without a project: trained in memory, kept as the bytes of its data files.
 
-The state of an estimator is data, as that of a project is: scikit-learn's tools can pickle it, and
-a bundle can be written from it without the training rows.
+The state is data files, as in a project: scikit-learn's tools can pickle it, and a bundle can be
+written from it without the training rows.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from fieldcraft.modeling.packaging import (
 from fieldcraft.statistics.metrics import Predictions
 
 MAX_PARITY_ROWS = 500  # kept with the model, to check that a bundle predicts the same
-TRAINING_ONLY_FILES = ("done.json", "predictions.parquet")
+TRAINING_ONLY_FILES = ("done.json", "predictions.parquet")  # a restored model does not read them
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,11 @@ class InMemoryModel:
         files: contents of the files of its fold models, by path.
         metadata: content of ``model.json``.
         problem: the task with its target.
-        schema: columns that it reads.
-        calibration: fitted on the validation rows.
+        schema: columns that the model reads.
+        calibration: calibration fitted on the validation rows.
         profile: reference profile of columns and predictions.
-        digest: of the training rows.
-        parity_rows: some validation rows as read, as Parquet.
+        digest: digest of the training rows.
+        parity_rows: some validation rows, unparsed, as Parquet.
     """
 
     files: Mapping[str, bytes]
@@ -120,7 +120,7 @@ class InMemoryModel:
         )
 
     def predict(self, frame: pl.DataFrame) -> Predictions:
-        """Outputs, decisions, and sets or intervals for rows as read."""
+        """Outputs, decisions, and prediction sets or intervals for unparsed rows."""
         task = catalog.load_plugin("tasks", self.problem.task)
         values = self.schema.apply(frame)
         outputs = np.mean([fold_model.outputs(values) for fold_model in self.fold_models], axis=0)
@@ -144,9 +144,9 @@ class InMemoryModel:
         """
         if path.exists() and not is_replaceable(path):
             raise BundleError(
-                "the path of the bundle holds something else",
+                "the path for the bundle holds something else",
                 detail=str(path),
-                hint="pass a new path, or that of an older bundle",
+                hint="pass a new path, or the path of an older bundle",
             )
         if path.suffix.lower() != ARCHIVE_SUFFIX:
             # Replaced in one step: if the parity check fails, an older bundle is still whole.
@@ -161,9 +161,9 @@ class InMemoryModel:
         """Write a bundle to an empty folder, and check that it predicts the same."""
         dataset, problem, learner = self.parity_dataset(), self.problem, self.metadata["learner"]
         with TemporaryDirectory(prefix="fieldcraft-") as temporary_folder:
-            component = self.write_files(Path(temporary_folder) / learner)
+            ensemble_part = self.write_files(Path(temporary_folder) / learner)
             members = export_fold_models(
-                folder, [component], dataset, lambda message, fraction: None
+                folder, [ensemble_part], dataset, lambda message, fraction: None
             )
             files.atomic_write_json(folder / "profile.json", self.profile)
             manifest = write_manifest(folder, {
@@ -178,8 +178,8 @@ class InMemoryModel:
                 make_predictions_table(fold_model, dataset, dataset.folds[number], number)
                 for number, fold_model in enumerate(self.fold_models)
             ]
-            pl.concat(tables).write_parquet(component.folder / "predictions.parquet")
-            check_parity(folder, [component], dataset)
+            pl.concat(tables).write_parquet(ensemble_part.folder / "predictions.parquet")
+            check_parity(folder, [ensemble_part], dataset)
         return manifest
 
 
@@ -208,10 +208,10 @@ def train_model(
             if file_path.is_file() and file_path.name not in TRAINING_ONLY_FILES
         ]
         contents = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
-    # The files are in memory now; the model does not depend on the temporary folder any more.
     numbers = range(len(dataset.folds))
     outputs = np.concatenate([select_outputs(table, number, "validation") for number in numbers])
-    # One calibration for all folds: in prediction, outputs of fold models are averaged first.
+    # One calibration for all folds, because prediction averages the outputs of the fold models
+    # before it calibrates.
     validation_rows = np.concatenate([fold.validation for fold in dataset.folds])
     calibration = dataset.task.calibrate(
         outputs,

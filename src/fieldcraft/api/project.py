@@ -1,4 +1,4 @@
-"""The Python API of a project: the same operations as on the command line."""
+"""The Python API of a project: the operations of the command line as methods."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Project:
         Args:
             folder: a new folder.
             data: path of a table, or a frame, which is written to the folder as Parquet.
-            target: name of the target column, or of several boolean ones, one for each label.
+            target: name of the target column; or names of boolean columns, one for each label.
             task: such as ``binary``; inferred by default.
 
         Raises:
@@ -58,7 +58,7 @@ class Project:
         return cls(project_folder)
 
     def run(self, until: str | None = None, fix: bool = False) -> ReportData:
-        """Run every step that is not up to date; returns the records.
+        """Run every step that is not up to date and return the records of the project.
 
         Raises:
             BlockedByFindingsError: a finding of severity "error" is neither fixed nor accepted.
@@ -66,7 +66,7 @@ class Project:
         return _workflows.run_project(self.folder, _workflows.NullCallbacks(), until, fix)
 
     def evaluate_final(self, reopen_reason: str | None = None) -> ReportData:
-        """Evaluate on the sealed test set, on record; a second time only with a reason.
+        """Evaluate on the sealed test set and record it; a second time only with a reason.
 
         Raises:
             SealError: the test set was opened before and no reason is given.
@@ -142,7 +142,7 @@ class Project:
         return _workflows.list_ledger_entries(self.folder)
 
     def verify(self) -> int:
-        """Check the hash chain of the ledger and the run folders; returns the number of entries.
+        """Check the hash chain of the ledger and the run folders; return the number of entries.
 
         Raises:
             LedgerError: an entry or a run folder was changed.
@@ -155,7 +155,7 @@ def save_table(folder: Path, frame: pl.DataFrame) -> Path:
     """Write a frame to a project folder, atomically, so that the project can run again."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "data.parquet"
-    # Renamed when it is whole: a crash must not leave half a table that looks complete.
+    # Renamed when it is complete: a crash must not leave a partial table under the final name.
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".tmp", delete=False) as stream:
         temp_path = Path(stream.name)
     frame.write_parquet(temp_path)

@@ -16,10 +16,8 @@ from fieldcraft.data.schema import Column, Schema
 from fieldcraft.modeling.type_inference import find_missing_markers, infer_kind
 
 ColumnSpec = Mapping[str, str | Mapping[str, Any]]  # kind, or kind with options, by column name
-MISSING_TYPE_NAMES = (
-    "NAType",
-    "NaTType",
-)  # of pandas.NA and pandas.NaT, known by name so that pandas need not be imported
+# Types of pandas.NA and pandas.NaT, compared by name so that pandas is not imported.
+MISSING_TYPE_NAMES = ("NAType", "NaTType")
 
 
 def is_frame(rows: Any) -> bool:
@@ -84,8 +82,8 @@ def infer_schema(frame: pl.DataFrame, column_specs: ColumnSpec, is_numeric: bool
     Args:
         frame: rows as given.
         column_specs: the kind, or the kind with its options, by column name.
-        is_numeric: whether the rows come from a numeric array. Its columns are numbers always: a
-            column that counts up looks like an identifier, but may be the only feature.
+        is_numeric: whether the rows come from a numeric array. Its columns are always numbers: one
+            that counts up looks like an identifier, but may be the only feature.
 
     Raises:
         InputError: there is no such column or option.
@@ -111,7 +109,7 @@ def infer_schema(frame: pl.DataFrame, column_specs: ColumnSpec, is_numeric: bool
     features = [
         column for column in columns if catalog.load_plugin("kinds", column.kind).is_feature
     ]
-    # If all columns look like identifiers or constants, they are the only features there are.
+    # If all columns look like identifiers or constants, use them: there are no other features.
     return Schema(
         tuple(features or [fallback_column(frame[column.name]) for column in columns]), na_values
     )

@@ -1,4 +1,4 @@
-"""A bundle as one .zip file: packed reproducibly, unpacked as untrusted input."""
+"""A bundle as one .zip file: reproducible when packed, untrusted input when unpacked."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def extract_safely(archive: zipfile.ZipFile, folder: Path, archive_bytes: int) -
         archive_bytes: size of the archive, which limits the size of its content.
 
     Raises:
-        BundleError: a name, a type of entry or a size that no bundle has.
+        BundleError: an entry has a name, a type or a size that no bundle has.
     """
     entries = archive.infolist()
     check_entries(entries)
@@ -110,7 +110,8 @@ def extract_safely(archive: zipfile.ZipFile, folder: Path, archive_bytes: int) -
         target.parent.mkdir(parents=True, exist_ok=True)
         with archive.open(entry) as source, target.open("xb") as target_file:
             while block := source.read(READ_BLOCK_BYTES):
-                bytes_left -= len(block)  # counted, as the sizes stated in an archive may be wrong
+                # Counted while unpacking: the sizes that an archive states may be wrong.
+                bytes_left -= len(block)
                 if bytes_left < 0:
                     raise untrusted_archive_error(
                         entry.orig_filename, f"it unpacks to more than {max_bytes:,} bytes"
@@ -166,10 +167,10 @@ def check_entry(entry: zipfile.ZipInfo, folders: set[str]) -> None:
 
 
 def check_safe_path(name: str) -> None:
-    """Check that a name stays within its folder, on every system.
+    """Check that a name stays within its folder on every operating system.
 
     Raises:
-        BundleError: it may not.
+        BundleError: it may point elsewhere.
     """
     if len(name) > MAX_NAME_LENGTH or not SAFE_PATH.fullmatch(name):
         raise untrusted_archive_error(

@@ -11,10 +11,10 @@ from fieldcraft.bundle.input_anomalies import CountsByColumn, count_input_anomal
 from fieldcraft.bundle.runtime import Bundle
 from fieldcraft.data.file_cells import resolve_file_columns
 
-MEMORY_PER_INPUT_BYTE = 16  # bytes that a byte of input takes while it is predicted
-MAX_BLOCK_BYTES = 1 << 22  # so that progress is visible and a killed job loses little
-TOKEN_NETWORK_FACTOR = 32  # smaller blocks for texts read token by token, which are slow
-FILE_COLUMN_FACTOR = 512  # smaller blocks for images, whose cells are only short names
+MEMORY_PER_INPUT_BYTE = 16  # bytes of memory that predicting one byte of input takes
+MAX_BLOCK_BYTES = 1 << 22  # so that progress is visible, and a killed job repeats little
+TOKEN_NETWORK_FACTOR = 32  # divides the block size for texts read token by token: they are slow
+FILE_COLUMN_FACTOR = 512  # divides the block size for images: their cells are only file names
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def predict_block(bundle: Bundle, frame: pl.DataFrame, base_folder: Path) -> Bat
 
 
 def columns_to_read(bundle: Bundle) -> frozenset[str]:
-    """The columns of a table that a bundle reads, including those that it can join itself."""
+    """The columns of a table that a bundle uses, including those that it could join itself."""
     joined_columns = {name for lookup in bundle.lookup_tables for name in lookup.table.columns}
     id_columns = {bundle.manifest["id_column"]} - {None}
     return frozenset(

@@ -23,7 +23,7 @@ import polars as pl
 load_bundle(sys.argv[1]).predict(pl.read_parquet(sys.argv[2]))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
-# Measured value: its title and unit. The settings name the limits ``max_<measured value>``.
+# Title and unit of each measured value; its limit is the setting ``max_<name>``.
 LIMIT_TITLES = {
     "latency_ms": ("latency", "ms per row"),
     "size_mb": ("size", "MB"),
@@ -32,7 +32,7 @@ LIMIT_TITLES = {
 
 
 def check_limits(bundle: Path, frame: pl.DataFrame, limits: DeploySettings) -> Json:
-    """The latency, size and memory of a bundle, and the limits of the project file it exceeds.
+    """The latency, size and memory of a bundle, and which limits of the project file they exceed.
 
     Latency is the median over calls with one row from Python; memory is the peak of a new process
     that loads the bundle and predicts a thousand rows.

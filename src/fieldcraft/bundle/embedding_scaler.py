@@ -1,4 +1,4 @@
-"""Standardize the embeddings of a pretrained backbone by the training rows."""
+"""Standardize the embeddings of a pretrained backbone, fitted on training rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Count the cells a model was not trained for: unparseable ones and values unseen in training."""
+"""Count the cells that a model was not trained for: unparseable or unlike the training rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ANOMALY_TYPES = ("unparseable", "unseen_category", "out_of_range")
 def count_input_anomalies(
     cells: pl.DataFrame, schema: Schema, profile: Json, values: pl.DataFrame | None = None
 ) -> dict[str, CountsByColumn]:
-    """The number of anomalous cells of each column, by type; they are predicted nevertheless.
+    """The number of anomalous cells of each column, by type; their rows are predicted nevertheless.
 
     ``unparseable``: not a value of the column's kind, such as a word in a column of numbers; it
     counts as missing. ``unseen_category``: a category that no training row has. ``out_of_range``:
@@ -28,7 +28,7 @@ def count_input_anomalies(
         cells: cells as given, with the columns of the schema.
         schema: of the model.
         profile: the reference profile of the columns.
-        values: the rows as the schema parsed them, if that was done already.
+        values: the parsed rows, if the schema parsed them already.
     """
     parsed_frame = schema.apply(cells) if values is None else values
     counts_by_type: dict[str, CountsByColumn] = {anomaly_type: {} for anomaly_type in ANOMALY_TYPES}
@@ -54,8 +54,9 @@ def count_unparseable(cells: pl.Series, values: pl.Series, schema: Schema) -> in
     """The number of cells whose text their column's kind cannot parse."""
     if not values.null_count():
         return 0
-    stripped = schema.normalize_missing(cells.filter(values.is_null()))
-    return len(stripped) - stripped.null_count()
+    # Blank cells and missing-value markers become null; text that is left could not be parsed.
+    null_cells = schema.normalize_missing(cells.filter(values.is_null()))
+    return len(null_cells) - null_cells.null_count()
 
 
 def describe_anomalies(anomalies: Mapping[str, CountsByColumn]) -> list[str]:

@@ -17,7 +17,7 @@ ALLOWED_SUFFIXES = frozenset({".json", ".safetensors", ".onnx", ".html", ".md", 
 
 
 def write_manifest(folder: Path, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the manifest of a folder after all of its other files.
+    """Write the manifest of a folder, after all its other files, and return it.
 
     The id of the model is the digest of what predictions depend on: the files of the members, the
     lookup tables, the schema and the calibration. A new model card does not change it.
@@ -40,7 +40,8 @@ def write_manifest(folder: Path, body: Mapping[str, Any]) -> dict[str, Any]:
         "files": checksums,
     }
     manifest["digest"] = digest.of_json(manifest)
-    # Last of all files: a crash before this line leaves a folder without a manifest, no bundle.
+    # Last of all files: a crash before this line leaves a folder without a manifest, which no
+    # reader takes for a bundle.
     files.atomic_write_json(folder / MANIFEST_FILE, manifest)
     return manifest
 

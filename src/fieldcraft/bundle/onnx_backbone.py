@@ -29,7 +29,7 @@ class Backbone:
 
     Attributes:
         path: of its ONNX file.
-        caches_embeddings: whether embeddings are kept for later calls, as training needs them.
+        caches_embeddings: whether embeddings are kept for later calls; training sets it.
     """
 
     def __init__(self, path: Path, data: bytes) -> None:
@@ -91,7 +91,7 @@ def load_backbone(path: Path) -> Backbone:
     data = path.read_bytes()
     content_digest = digest.of_bytes(data)
     backbone = loaded_backbones.pop(content_digest, None) or Backbone(path, data)
-    backbone.path = path  # the file it was first loaded from may be gone
+    backbone.path = path  # the file of the first load may be gone
     loaded_backbones[content_digest] = backbone
     while len(loaded_backbones) > MAX_LOADED_BACKBONES:
         del loaded_backbones[next(iter(loaded_backbones))]

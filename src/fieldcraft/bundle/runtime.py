@@ -80,7 +80,7 @@ class Bundle:
 
     @cached_property
     def largest_encoder_set(self) -> EncoderSet:
-        """The encoders that read all columns; some members may need fewer kinds."""
+        """The encoders of the member that reads the most kinds of columns."""
         return find_largest_encoder_set(self.models)
 
     @property
@@ -126,7 +126,7 @@ class Bundle:
             prediction set at the target coverage, for a number its prediction interval.
 
         Raises:
-            DataError: a column is missing, or the rows are not a table.
+            DataError: a column is missing, or the rows are not a data frame.
         """
         values = self.schema.apply(self.join_tables(to_polars(rows)))
         outputs = self.outputs_from_values(values)
@@ -166,9 +166,9 @@ class Bundle:
         calibration = self.manifest["calibration"] if calibration is None else calibration
         if not values.height:
             return np.zeros((0, self.task.n_outputs(self.target_spec)))
-        # Members share the expensive half of encoding (decoding images, embedding texts): it is
-        # done once, by the member with the most kinds of columns, which has all that any other
-        # member reads.
+        # Members share the expensive part of encoding (decoding images, embedding texts). It is
+        # done once, with the encoders of the member that reads the most kinds of columns: they
+        # include the kinds of every other member.
         encoders = find_largest_encoder_set(models)
         total_weight = sum(model.weight for model in models)
         batch_outputs = []
@@ -198,7 +198,8 @@ class Bundle:
         for fold in np.unique(folds):
             fold_positions = np.flatnonzero(folds == fold)
             fold_models = [model for model in self.models if model.fold == fold]
-            # One calibration for all folds costs accuracy: ROC AUC .9245 in place of .9353.
+            # One calibration for all folds costs accuracy: a ROC AUC of .9245 in place of .9353
+            # (docs/log.md).
             calibration = self.manifest["fold_calibrations"][int(fold)]
             outputs = self.outputs_from_values(
                 values[fold_positions.tolist()], fold_models, calibration
@@ -237,15 +238,15 @@ def load_bundle(path: str | Path) -> Bundle:
         manifest = read_manifest(folder)
         try:
             bundle = build_bundle(folder, manifest)
-            # One row without values finds what no checksum can: files that fit the manifest but
-            # not each other, and an ONNX model that this version of onnxruntime does not run.
+            # Predicting one row of missing values detects what no checksum can: files that match
+            # the manifest but not each other, and an ONNX model that this onnxruntime cannot run.
             empty_columns = [pl.Series(name, [None], pl.String) for name in bundle.required_columns]
             bundle.predict(pl.DataFrame(empty_columns))
         except FieldcraftError:
             raise
         except Exception as error:  # parsers raise anything when given an invalid file
             raise BundleError(
-                "the bundle is what its manifest says, but cannot be run",
+                "the bundle matches its manifest, but cannot be run",
                 detail=f"{type(error).__name__}: {error}".splitlines()[0][:200],
                 hint="package the project again: fieldcraft run",
             ) from error

@@ -1,4 +1,4 @@
-"""Words in column names that say how a column came about: after the outcome, or about a person."""
+"""Words in column names that suggest values known after the outcome, or protected attributes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Set as AbstractSet
 from fieldcraft.contracts import CheckContext
 from fieldcraft.data.column_names import split_words
 
-MAX_JOINED_WORDS = 3  # neighboring words tried as one: "country of birth"
-# Words of an event that ends a case. A column with one of them is often filled in afterwards.
+MAX_JOINED_WORDS = 3  # neighboring words that are matched as one: "country of birth"
+# Words for an event that ends a case. A column named after one is often filled in afterwards.
 AFTER_OUTCOME_WORDS = frozenset({
     "outcome", "outcomes", "closed", "closure", "chargeoff", "chargedoff", "discharge",
     "discharged", "deceased", "death", "died", "dead", "final", "actual", "resolved",
@@ -21,7 +21,7 @@ AFTER_OUTCOME_WORDS = frozenset({
     "realised", "writeoff", "collections", "survived", "failed", "ergebnis", "ende", "danach",
     "nachher", "resultat", "resultado", "risultato", "esito",
 })  # fmt: skip
-# Words of an earlier time: "last_outcome" is known when the next one is predicted.
+# Words for an earlier time: "last_outcome" is known when the next one is predicted.
 BEFORE_OUTCOME_WORDS = frozenset({
     "previous", "prev", "prior", "past", "last", "lag", "lagged", "history", "historical", "hist",
     "before", "baseline", "initial", "first", "old", "former", "earlier", "yesterday", "ago",
@@ -48,7 +48,7 @@ PERSON_AGE_WORDS = frozenset({
     "borrower", "student", "subject", "participant", "donor", "holder", "current",
 })  # fmt: skip
 # Attributes that anti-discrimination law protects (sex, race, religion, origin, age, disability,
-# marital status and the like), in the languages of the data that Fieldcraft was tried on.
+# marital status and the like), in some European languages.
 PROTECTED_ATTRIBUTE_WORDS = frozenset({
     "sex", "gender", "female", "male", "geschlecht", "sexe", "sexo", "genero", "sesso", "geslacht",
     "transgender", "pronouns", "sexualorientation", "orientationsexuelle",
@@ -129,7 +129,7 @@ def find_after_outcome_word(name: str) -> str | None:
 def find_protected_attribute_word(name: str) -> str | None:
     """The word by which a name suggests a protected attribute of a person.
 
-    The age of a house is none: "age" counts alone or beside a word for people.
+    The age of a house is not one: "age" counts only alone or beside a word for people.
 
     >>> find_protected_attribute_word("Native-Country"), find_protected_attribute_word("house_age")
     ('nativecountry', None)
@@ -142,6 +142,6 @@ def find_protected_attribute_word(name: str) -> str | None:
 
 
 def find_sensitive_columns(context: CheckContext) -> list[str]:
-    """Columns declared as sensitive, then those whose names suggest a protected attribute."""
+    """The columns declared as sensitive, then those whose name suggests a protected attribute."""
     suspected = (name for name in context.column_profiles if find_protected_attribute_word(name))
     return list(dict.fromkeys([*context.sensitive_features, *suspected]))

@@ -52,6 +52,7 @@ class AmbiguousDates:
 
     def _check_day_month_order(self, profile: ColumnProfile, date_format: str) -> Iterator[Finding]:
         """Check whether day and month may be swapped, in all cells or in some."""
+        # "%_", which no format has, stands for "%m" until "%m" is free.
         swapped_format = date_format.replace("%d", "%_").replace("%m", "%d").replace("%_", "%m")
         if (
             not date_format.startswith(("%d", "%m"))
@@ -71,15 +72,15 @@ class AmbiguousDates:
                 self.code,
                 "warning",
                 f"{profile.name}: {n_only_swapped:,} of {len(profile.present_values):,} dates are "
-                f"not written with {order} as the others are (such as {cell!r}) and count as "
-                "missing",
+                f"not written with {order} like the others (such as {cell!r}) and count as missing",
                 profile.name,
                 {
                     "n_swapped": n_only_swapped,
                     "rows": len(profile.present_values),
                     "format": date_format,
                 },
-                "two sources seem to be mixed; then dates that parse both ways are wrong too",
+                "find out whether two sources are mixed; if so, dates that parse in either order "
+                "may be wrong too",
             )
         elif parsed.null_count() == 0 == parsed_swapped.null_count() and is_ambiguous(
             parsed, parsed_swapped
@@ -88,11 +89,11 @@ class AmbiguousDates:
                 self.code,
                 "warning",
                 f"{profile.name}: every date can be read with the day or the month first "
-                f"(such as {profile.present_values[0]!r}); it is read with {order}",
+                f"(such as {profile.present_values[0]!r}); they are read with {order}",
                 profile.name,
                 {"rows": len(profile.present_values), "format": date_format},
-                f"check the source, and set data.columns.{profile.name}.format to {swapped_format} "
-                "if that is right",
+                "check the source; if the other order is right, set "
+                f"data.columns.{profile.name}.format to {swapped_format}",
             )
 
     def _check_numeric_dates(self, profile: ColumnProfile, column: Column) -> Iterator[Finding]:
@@ -141,6 +142,7 @@ class AmbiguousDates:
         # Each format takes the cells that it parses, so that overlapping formats do not both count.
         unparsed, formats = cells, list[str]()
         for date_format in DATETIME_FORMATS:
+            # A format of hardly any cell is more likely a mistake in these cells.
             is_parsed = parse_datetimes(unparsed, date_format).is_not_null()
             if is_parsed.sum() >= max(2, 0.01 * len(cells)):
                 formats.append(date_format)

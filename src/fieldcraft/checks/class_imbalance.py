@@ -11,13 +11,13 @@ from fieldcraft.core.formatting import pluralize, truncated_list
 from fieldcraft.core.types import Array
 from fieldcraft.ledger.records import Finding
 
-RARE_FRACTION_OF_EVEN = 0.1  # of the rows a class would have if all were of equal size
+RARE_FRACTION_OF_EVEN = 0.1  # of the rows that a class would have if all were of equal size
 MIN_ROWS_PER_CLASS = 10
 N_FOLDS = 5  # of cross-validation; each should hold a row of every class
 
 
 class ClassImbalance:
-    """Reports classes that are too rare for accuracy to show, or too rare to learn."""
+    """Reports classes that are too rare to learn, or too rare to affect accuracy."""
 
     code = "class_imbalance"
     scope: CheckScope = "split"
@@ -32,7 +32,7 @@ class ClassImbalance:
         ):
             return
         if context.task.output == "labels":
-            # Of a label that nearly every row has, the rows without it are the rare ones.
+            # If nearly every row has a label, the rows without it are the rare class.
             counts = np.minimum(context.y.sum(axis=0), len(context.y) - context.y.sum(axis=0))
             yield from self._report("label", context.targets, counts.astype(int), len(context.y), 2)
         elif context.task.output == "probabilities":
@@ -51,7 +51,7 @@ class ClassImbalance:
         if small_classes:
             n_below_folds = int((counts < N_FOLDS).sum())
             fold_note = (
-                f", {n_below_folds:,} with fewer than one in each of {N_FOLDS} folds"
+                f" ({n_below_folds:,} with fewer than {N_FOLDS}, one for each fold)"
                 if n_below_folds
                 else ""
             )

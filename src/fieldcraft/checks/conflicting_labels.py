@@ -11,8 +11,8 @@ from fieldcraft.core.config_edit import ConfigEdit
 from fieldcraft.data.schema import row_digests
 from fieldcraft.ledger.records import Finding, Severity
 
-WARNING_FRACTION = 0.01
-MAX_DROPPED_FRACTION = 0.05  # more rows are never dropped without a person looking at them
+WARNING_FRACTION = 0.01  # of the rows
+MAX_DROPPED_FRACTION = 0.05  # with more rows no fix is offered: a person must look at them
 
 
 class ConflictingLabels:
@@ -34,7 +34,7 @@ class ConflictingLabels:
         digests = np.array(row_digests(context.values, features))
         _, duplicate_groups = np.unique(digests, return_inverse=True)
         label_codes = np.unique(context.y, axis=0, return_inverse=True)[1].reshape(len(context.y))
-        # Sorted by group, then label: a group conflicts if any two neighbors in it differ in label.
+        # Sorted by group, then label: a group conflicts if two neighbors in it differ in label.
         order = np.lexsort((label_codes, duplicate_groups))
         is_same_features = duplicate_groups[order][1:] == duplicate_groups[order][:-1]
         is_conflict = is_same_features & (label_codes[order][1:] != label_codes[order][:-1])

@@ -26,7 +26,7 @@ MAX_DATE_COLUMNS = 15
 # Delays that are known at prediction (an age, a notice period) rarely explain as much.
 MIN_ASSOCIATION = 0.4
 ERROR_ASSOCIATION = 0.9
-MIN_ASSOCIATION_GAIN = 0.05  # of the delay over each of its dates alone
+MIN_ASSOCIATION_GAIN = 0.05  # of the days between two dates over each date alone
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class DateDifferenceLeak:
     scope: CheckScope = "split"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Measure the association of the days between every two dates on training rows."""
+        """Measure how the days between any two dates are associated with the training target."""
         if context.task is None or context.y is None or not len(context.y):
             return
         is_numeric_target = context.task.output == "value"
@@ -56,8 +56,8 @@ class DateDifferenceLeak:
                 iter_date_differences(context, y, is_numeric_target),
                 key=lambda difference: -difference.association,
             ):
-                # A date that gives the outcome away does so in its distance to every other date, so
-                # only its strongest pair is reported, and the other dates are not blamed.
+                # A date that gives the outcome away does so by its distance to every other date, so
+                # only its strongest pair is reported, and not the other dates.
                 if reported_dates.isdisjoint((difference.later, difference.earlier)):
                     leaks.append(difference)
                     reported_dates.add(difference.later)

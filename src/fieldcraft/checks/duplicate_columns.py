@@ -19,8 +19,8 @@ from fieldcraft.statistics.association import encode_levels, sample_rows, to_flo
 MIN_ROWS = 20
 MIN_CORRELATION = 0.9999  # rounding to other units lowers it by less
 MAX_SAMPLED_ROWS = 5_000
-MAX_NUMBER_COLUMNS = 500
-MAX_LEVELS_FRACTION = 0.5  # of the rows; above, any two columns of names map one to one
+MAX_NUMBER_COLUMNS = 500  # compared with each other by one matrix product
+MAX_LEVELS_FRACTION = 0.5  # of the rows; any two columns of unique values map one to one
 MIN_MINORITY_ROWS = 5  # outside the most common level; below, two flags may agree by chance
 
 
@@ -38,8 +38,7 @@ class DuplicateColumns:
             return
         exact_copies = list(self._report_exact_copies(context, names))
         yield from (finding for _, finding in exact_copies)
-        # Each step leaves out what the one before reported: a copy also maps one to one and
-        # correlates.
+        # Each step skips what an earlier one reported: copies also map one to one and correlate.
         duplicate_names = {name for duplicates, _ in exact_copies for name in duplicates}
         names = [name for name in names if name not in duplicate_names]
         recoded_groups = find_one_to_one_columns(context, names)
@@ -57,7 +56,7 @@ class DuplicateColumns:
         yield from self._report_equivalent_columns(
             scaled_groups,
             f"have a correlation above {MIN_CORRELATION}",
-            "keep one; the other is the same in other units",
+            "keep one; the others are the same quantity in other units",
         )
 
     def _report_exact_copies(
@@ -162,16 +161,18 @@ def relabel_by_first_appearance(codes: Array) -> Array:
 def find_correlated_columns(context: CheckContext, names: list[str]) -> list[list[str]]:
     """Groups of numeric columns that are equal up to scale."""
     rows = sample_rows(context.values.height, MAX_SAMPLED_ROWS).tolist()
-    numeric = [
-        n
-        for n in names
+    numeric_names = [
+        name
+        for name in names
         # Two levels are compared by `find_one_to_one_columns`.
-        if context.values[n].dtype.is_numeric() and context.column_profiles[n].n_unique > 2
+        if context.values[name].dtype.is_numeric() and context.column_profiles[name].n_unique > 2
     ]
-    standardized_columns = ((name, standardize(context.values[name][rows])) for name in numeric)
+    standardized_columns = (
+        (name, standardize(context.values[name][rows])) for name in numeric_names
+    )
     columns = dict(
         islice(
-            ((n, values) for n, values in standardized_columns if values is not None),
+            ((name, values) for name, values in standardized_columns if values is not None),
             MAX_NUMBER_COLUMNS,
         )
     )
@@ -179,7 +180,8 @@ def find_correlated_columns(context: CheckContext, names: list[str]) -> list[lis
         return []
     table = np.array(list(columns.values()))
     is_correlated = np.abs(table @ table.T) / table.shape[1] > MIN_CORRELATION
-    # Correlation is not transitive at the threshold: the first column of a group decides.
+    # Correlation above a threshold is not transitive: a group is what correlates with its first
+    # column.
     remaining, groups = np.arange(len(columns)), []
     while len(remaining):
         is_in_group = is_correlated[remaining[0], remaining] | (remaining == remaining[0])
@@ -189,7 +191,7 @@ def find_correlated_columns(context: CheckContext, names: list[str]) -> list[lis
 
 
 def standardize(column: pl.Series) -> Array | None:
-    """Numbers with mean 0 and deviation 1, missing ones at 0; None if too few or all equal."""
+    """Numbers with mean 0 and variance 1, missing ones at 0; None if too few or all equal."""
     numbers = to_floats(column)
     if numbers is None or (is_present := ~np.isnan(numbers)).sum() < MIN_ROWS:
         return None

@@ -9,7 +9,7 @@ from fieldcraft.contracts import CheckContext, CheckScope
 from fieldcraft.data.schema import row_digests
 from fieldcraft.ledger.records import Finding, Severity
 
-WARNING_FRACTION = 0.01
+WARNING_FRACTION = 0.01  # of the rows
 
 
 class DuplicateRows:
@@ -20,7 +20,7 @@ class DuplicateRows:
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
         """Count repeated rows."""
-        # `values` holds no identifiers: they would make every row unique.
+        # `values` has no columns of identifiers: they would make every row unique.
         columns = [*context.values.columns]
         digests = row_digests(context.values, columns)
         counts = Counter(digests)
@@ -41,8 +41,8 @@ class DuplicateRows:
             f"{n_duplicates:,} of {len(digests):,} rows ({fraction:.1%}) repeat another row",
             None,
             {"n_repeated": n_duplicates, "rows": len(digests), "line_numbers": row_numbers[:5]},
-            "find out whether they are real (row identifiers are not compared); equal rows stay on "
-            "one side of the split",
+            "find out whether they are separate cases (row identifiers are not compared); the "
+            "split keeps equal rows on one side",
         )
 
 

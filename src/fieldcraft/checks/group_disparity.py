@@ -18,14 +18,14 @@ from fieldcraft.statistics.association import to_floats
 from fieldcraft.statistics.bootstrap import CONFIDENCE_LEVEL, ConfidenceInterval
 from fieldcraft.statistics.proportions import wilson_interval
 
-MIN_ROWS_PER_GROUP = 30
+MIN_ROWS_PER_GROUP = 30  # so that means are nearly normal
 MAX_GROUPS = 30
 MAX_CLASSES = 20
 N_QUANTILE_BANDS = 4  # groups that a numeric sensitive feature is cut into
 # The four-fifths rule: a selection rate below 80 % of the highest one counts as adverse impact
 # (US Uniform Guidelines on Employee Selection Procedures, 1978).
 FOUR_FIFTHS_RATIO = 0.8
-# Of a standard deviation, between means of a numeric target: Cohen's "small" effect (1988).
+# Between means of a numeric target, in its standard deviations: Cohen's "small" effect (1988).
 MIN_STANDARDIZED_DIFFERENCE = 0.2
 
 
@@ -54,6 +54,7 @@ class GroupDifference:
     @property
     def is_significant(self) -> bool:
         """Whether the intervals of the lowest and the highest group do not overlap."""
+        # Stricter than a test of the difference, whose standard error is below the sum of both.
         return self.intervals[self.lowest_group].high < self.intervals[self.highest_group].low
 
     def describe(self) -> str:
@@ -96,9 +97,9 @@ class GroupDisparity:
             if difference is not None
         )
         suspected_differences = [
-            d
-            for name, d in differences.items()
-            if d is not None and name not in context.sensitive_features
+            difference
+            for name, difference in differences.items()
+            if difference is not None and name not in context.sensitive_features
         ]
         yield from self._report_suspected(suspected_differences)
 
@@ -109,8 +110,8 @@ class GroupDisparity:
             f"{difference.statistic} differs by {difference.column}: {difference.describe()}",
             difference.column,
             interval_table(difference),
-            "a model will learn the difference; decide whether it may act on it, and look at the "
-            "metrics by group",
+            "a model will learn the difference; decide whether it may use it, and compare metrics "
+            "by group",
         )
 
     def _report_suspected(self, differences: list[GroupDifference]) -> Iterator[Finding]:
@@ -118,10 +119,18 @@ class GroupDisparity:
             descriptions = [
                 f"{difference.column} ({difference.describe()})" for difference in differences
             ]
+            title = f"{differences[0].statistic} differs by {truncated_list(descriptions, 3)}"
+            # Of several classes or labels, each column has its own with the largest difference.
+            if len({difference.statistic for difference in differences}) > 1:
+                descriptions = [
+                    f"{difference.statistic} by {description}"
+                    for difference, description in zip(differences, descriptions, strict=True)
+                ]
+                title = f"targets differ between groups: {truncated_list(descriptions, 3)}"
             yield Finding(
                 self.code,
                 "info",
-                f"{differences[0].statistic} differs by {truncated_list(descriptions, 3)}",
+                title,
                 single_column(difference.column for difference in differences),
                 {difference.column: interval_table(difference) for difference in differences},
                 "a model will learn the difference; declare problem.sensitive_features to see "
@@ -146,7 +155,7 @@ def find_largest_difference(name: str, context: CheckContext) -> GroupDifference
     )
     if context.y is None or context.task is None or len(groups) < 2:
         return None
-    # Of many groups some differ by chance, so each interval is widened (Bonferroni).
+    # With many groups, some differ by chance, so each interval is widened (Bonferroni).
     level = 1 - (1 - CONFIDENCE_LEVEL) / len(groups)
     if context.task.output == "value":
         intervals = {group: mean_interval(context.y[rows], level) for group, rows in groups.items()}
@@ -216,7 +225,7 @@ def iter_outcomes(context: CheckContext) -> Iterator[tuple[str, Array]]:
 
 
 def group_rows(column: pl.Series) -> dict[str, Array]:
-    """Row positions of each group that is large enough: levels, or quarters of a number."""
+    """Row positions of each group that is large enough: levels, or quartile ranges of numbers."""
     numbers = to_floats(column)
     if numbers is not None and column.dtype != pl.Boolean and column.n_unique() > MAX_GROUPS:
         present = numbers[~np.isnan(numbers)]

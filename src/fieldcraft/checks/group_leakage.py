@@ -24,12 +24,12 @@ KEY_WORDS = frozenset({
     "id", "ids", "no", "nr", "num", "number", "nummer", "key", "code", "uuid", "guid", "hash",
     "ref", "name", "identifier",
 })  # fmt: skip
-BARE_KEY_WORDS = frozenset({"id", "uuid", "guid", "key"})  # do not say of what
+BARE_KEY_WORDS = frozenset({"id", "uuid", "guid", "key"})  # do not say what they identify
 MIN_DISTINCT_VALUES = 20
 MIN_REPEATED_FRACTION = 0.3  # of the rows, which share their value with another row
 MAX_RUNS_PER_VALUE = 2  # runs of consecutive rows with the same number, on average
-# Where the name does not say of what a column is the key: fewer rows per value may be accidental
-# duplicates, more a category.
+# Of keys whose name does not say what they identify: with fewer rows per value they may repeat by
+# accident, with more they may be categories.
 ROWS_PER_VALUE_RANGE = (2.0, 50.0)
 
 
@@ -52,7 +52,8 @@ class GroupLeakage:
         entity_profiles = [
             profile for profile in keys if set(split_words(profile.name)) & ENTITY_WORDS
         ]
-        # A split by time may follow the same entities; between two keys a person must choose.
+        # Under a split by time, later rows of known entities may be what is to be predicted.
+        # Between two keys, a person must choose.
         has_fix = len(entity_profiles) == 1 and not context.time_column
         yield from (self._report_entity(profile, context, has_fix) for profile in entity_profiles)
         if keys and not entity_profiles:
@@ -87,8 +88,8 @@ class GroupLeakage:
             f"{profile.n_unique:,} values",
             profile.name,
             {"distinct": profile.n_unique, "rows": profile.n_rows},
-            "keep rows with the same value on one side of the split, or the model has already seen "
-            "those it is evaluated on (data.group, split.strategy: group)",
+            "keep rows with the same value on one side of the split (data.group, split.strategy: "
+            "group); otherwise the model is evaluated on values that it was trained on",
             (*split_fixes, *drop) if has_fix else (),
         )
 

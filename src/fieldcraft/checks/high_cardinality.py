@@ -41,7 +41,7 @@ class HighCardinality:
         high_cardinality = [
             count_levels(profile) for profile in profiles if has_high_cardinality(profile)
         ]
-        others = [
+        low_cardinality = [
             count_levels(profile) for profile in profiles if not has_high_cardinality(profile)
         ]
         yield from self._report(
@@ -50,7 +50,7 @@ class HighCardinality:
             "merge similar levels, or derive a column from what they have in common",
         )
         yield from self._report(
-            [count for count in others if count.n_singletons],
+            [count for count in low_cardinality if count.n_singletons],
             "levels with a single row",
             "a model cannot learn them; merge them with a similar level",
         )

@@ -1,4 +1,4 @@
-"""Levels of a category that mean the same but are spelled differently."""
+"""Levels of a category with the same meaning and different spellings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_LEVELS = 3_000
 SEPARATOR_PATTERN = re.compile(r"[\s_\-./']+")
 MIN_TYPO_LETTERS = 6  # shorter words that differ by one letter are often different words
 MIN_TWO_TYPO_LETTERS = 10  # from here on, two typos are allowed
-# Above, only one typo is searched for: the pairs of letters to delete grow with the square.
+# In longer levels only one typo is searched for: pairs of letters to delete grow with the square.
 MAX_TWO_TYPO_LETTERS = 24
 MAX_LEVEL_LETTERS = 80  # longer cells are free text, not levels
 MIN_COMMON_ROWS = 20  # rows of the common spelling, absolutely and per row of the variant
@@ -64,8 +64,11 @@ class InconsistentCategories:
             variants += find_variants(profile)
             typos += find_typos(profile)
         rows = max(len(context.row_numbers), 1)
-        yield from self._report_variants(variants, "in case, spaces, accents or punctuation", rows)
-        yield from self._report_variants(typos, "by a letter or two", rows)
+        yield from self._report_variants(
+            variants, "in case, spaces, accents or punctuation", WARNING_FRACTION * rows
+        )
+        # Two levels that differ by a letter may both be right, so typos are never a warning.
+        yield from self._report_variants(typos, "by a letter or two", float("inf"))
 
     def _report_boolean_words(self, profile: ColumnProfile, has_no_options: bool) -> Finding:
         words = [repr(word) for word, _ in profile.most_common(8)]
@@ -83,7 +86,7 @@ class InconsistentCategories:
         )
 
     def _report_variants(
-        self, variants: list[SpellingVariant], difference: str, rows: int
+        self, variants: list[SpellingVariant], difference: str, warning_rows: float
     ) -> Iterator[Finding]:
         if not variants:
             return
@@ -92,16 +95,12 @@ class InconsistentCategories:
             f"{variant.column} {variant.variant!r} and {variant.common_spelling!r}"
             for variant in variants
         ]
-        is_warning = (
-            difference.startswith("in case")
-            and sum(variant.rows for variant in variants) >= WARNING_FRACTION * rows
-        )
+        is_warning = sum(variant.rows for variant in variants) >= warning_rows
         yield Finding(
             self.code,
             "warning" if is_warning else "info",
             f"{pluralize(len(variants), 'level differs', 'levels differ')} from another only "
-            f"{difference}: "
-            f"{truncated_list(descriptions, 4)}",
+            f"{difference}: {truncated_list(descriptions, 4)}",
             single_column(columns),
             {
                 "levels": [
@@ -174,9 +173,9 @@ def find_typos(profile: ColumnProfile) -> list[SpellingVariant]:
 
 
 def delete_letters(text: str) -> list[str]:
-    """A text, and what is left of it without one letter, or without two if it is long.
+    """A text, and all its remainders without one letter, or without two if it is long.
 
-    Two texts within that edit distance share such a rest (Garbe's symmetric delete algorithm,
+    Two texts within that edit distance share such a remainder (Garbe's symmetric delete algorithm,
     SymSpell, 2012).
     """
     max_deletions = 2 if MIN_TWO_TYPO_LETTERS <= len(text) <= MAX_TWO_TYPO_LETTERS else 1

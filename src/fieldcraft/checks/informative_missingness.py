@@ -22,8 +22,8 @@ from fieldcraft.statistics.serial_dependence import target_columns
 
 MIN_ROWS_PER_SIDE = 20  # rows with a missing value, and rows with a value
 WARNING_ASSOCIATION = 0.5
-MIN_LIFT = 0.8  # of the way from the base rate to certainty
-MIN_EXPLAINED_VARIANCE = 0.01  # of the target; below, significance is a matter of many rows
+MIN_LIFT = 0.8  # of the distance from the base rate of a class to certainty
+MIN_EXPLAINED_VARIANCE = 0.01  # of the target; with many rows, even less is significant
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class InformativeMissingness:
             ]
             strong = [association for association in associations if association.is_strong]
             weak = [association for association in associations if not association.is_strong]
-            # `target_leakage` reports those above the threshold.
-            reported = [item for item in strong if item.association < LEAKAGE_THRESHOLD]
-            yield from self._report_strong(reported, target)
+            # `target_leakage` reports associations from the threshold on.
+            unreported = [item for item in strong if item.association < LEAKAGE_THRESHOLD]
+            yield from self._report_strong(unreported, target)
             yield from self._report_weak(weak, target)
             yield from self._report_missing_counts(
                 np.sum(list(is_missing.values()), axis=0), y, is_numeric_target, target
@@ -101,7 +101,7 @@ class InformativeMissingness:
                     for association in associations
                 }
             },
-            "find out who fills it in and when; if only after the outcome, drop it",
+            "find out who fills it in and when; drop it if that is only after the outcome",
         )
 
     def _report_weak(
@@ -147,8 +147,8 @@ class InformativeMissingness:
                 f"the number of missing values in a row explains {association:.0%} of {target}",
                 None,
                 {"association_strength": association, "max_missing": int(missing_counts.max())},
-                "rows of different classes seem to come from different sources or times; find out "
-                "how they were put together",
+                "rows with different targets seem to come from different sources or times; find "
+                "out how they were collected",
             )
 
 
@@ -164,13 +164,13 @@ def measure_missingness(
     explained_variance = explained_variance_fraction(codes, target_columns(y, is_numeric_target))
     if explained_variance < MIN_EXPLAINED_VARIANCE or explained_variance * len(y) < MIN_CHI_SQUARE:
         return None
-    purest_code = None if is_numeric_target else find_best_lift(codes, y)
-    is_filled_side = purest_code is not None and purest_code.code == 0
+    best_lift = None if is_numeric_target else find_best_lift(codes, y)
+    is_filled_side = best_lift is not None and best_lift.code == 0
     return MissingnessAssociation(
         name,
         explained_variance,
         association_strength(codes, y, is_numeric_target),
-        purest_code.lift if purest_code else 0.0,
+        best_lift.lift if best_lift else 0.0,
         is_filled_side,
     )
 

@@ -1,8 +1,7 @@
 """Labels that may be wrong: they contradict a champion that was not trained on these rows.
 
 The rows are found by confident learning (Northcutt, Jiang & Chuang, *Confident Learning: Estimating
-Uncertainty in Dataset Labels*, JAIR 2021) as cleanlab implements
-it, the least likely label first.
+Uncertainty in Dataset Labels*, JAIR 2021) as implemented by cleanlab, the least likely label first.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from fieldcraft.core.types import Array, Json
 from fieldcraft.ledger.records import Finding, single_column
 from fieldcraft.statistics.label_noise import LabelNoiseEstimate, estimate_label_noise
 
-MIN_ROWS = 200  # with fewer, the interval of the noise rate says next to nothing
+MIN_ROWS = 200  # with fewer, the interval of the noise rate is too wide to be useful
 MAX_CLASSES = 1_000
 MAX_LISTED_ROWS = 20
-MAX_LISTED_CLASSES = 30  # whose noise rate is kept, the highest first
+MAX_LISTED_CLASSES = 30  # with the highest noise rates
 
 
 @dataclass(frozen=True)
@@ -48,14 +47,14 @@ class LabelIssues:
     def class_noise(self) -> list[Json]:
         """The fraction of labels of each class that contradicts the champion, highest first."""
         counts = np.bincount(self.y, minlength=len(self.classes))
-        class_rows = [
+        class_summaries = [
             {"target": self.target, "class": name, "rows": int(count), "fraction": float(fraction)}
             for name, count, fraction in zip(
                 self.classes, counts, self.estimate.by_class, strict=True
             )
             if count
         ]
-        return sorted(class_rows, key=lambda item: -float(item["fraction"]))
+        return sorted(class_summaries, key=lambda summary: -float(summary["fraction"]))
 
     def rows_to_review(self, context: CheckContext) -> list[Json]:
         """The rows to review, with the label that the champion suggests."""
@@ -91,7 +90,7 @@ class LabelNoise:
             ]
             if matching_issues:
                 yield self._build_finding(matching_issues, context, is_significant)
-                return  # significant ones come first; the others can wait until those are fixed
+                return  # the others can wait until the significant ones are fixed
 
     def _build_finding(
         self, label_issues: list[LabelIssues], context: CheckContext, is_significant: bool
@@ -102,15 +101,15 @@ class LabelNoise:
             (row for issues in label_issues for row in issues.rows_to_review(context)),
             key=lambda row: row["confidence"],
         )[:MAX_LISTED_ROWS]
-        class_noise = [item for issues in label_issues for item in issues.class_noise()]
+        class_summaries = [summary for issues in label_issues for summary in issues.class_noise()]
         noise_rate = noisiest.estimate.noise_rate
         interval_text = f"{noise_rate.value:.1%} ({noise_rate.low:.1%} to {noise_rate.high:.1%})"
         title = (
-            f"about {interval_text} of the labels of {names} look wrong: so many contradict the "
-            "champion where it is most confident, and hardly fewer than where it is less confident"
+            f"about {interval_text} of the labels of {names} look wrong: that many contradict the "
+            "champion where it is most confident, nearly as many as where it is less confident"
             if is_significant
             else f"some labels of {names} are possibly wrong: {interval_text} contradict the "
-            "champion where it is most confident; overlapping classes may explain that as well"
+            "champion where it is most confident; overlapping classes may also explain that"
         )
         return Finding(
             self.code,
@@ -125,7 +124,7 @@ class LabelNoise:
                 "kappa": noisiest.estimate.kappa,
                 "n_rows": len(noisiest.y),
                 "n_suspect": sum(len(issues.rows) for issues in label_issues),
-                "classes": sorted(class_noise, key=lambda item: -item["fraction"])[
+                "classes": sorted(class_summaries, key=lambda summary: -summary["fraction"])[
                     :MAX_LISTED_CLASSES
                 ],
                 "rows": rows,

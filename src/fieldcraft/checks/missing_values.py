@@ -10,10 +10,10 @@ from fieldcraft.core.formatting import truncated_list
 from fieldcraft.data.column_profile import ColumnProfile
 from fieldcraft.ledger.records import MAX_SEPARATE_FINDINGS, Finding, Severity
 
-WARNING_FRACTION = 0.3
+WARNING_FRACTION = 0.3  # of the rows of a column, missing
 NEARLY_ALL_FRACTION = 0.95
-WARNING_TARGET_FRACTION = 0.01  # of the rows; rows without a target are left out silently
-MAX_DROPPED_VALUES = 50  # too few values to learn from
+WARNING_TARGET_FRACTION = 0.01  # of the rows, which are left out of training and evaluation
+MAX_DROPPED_VALUES = 50  # with fewer values a nearly empty column has too few to learn from
 
 
 class MissingValues:
@@ -50,7 +50,7 @@ class MissingValues:
                 ).append(profile)
         advice = "they are imputed and flagged; find out whether they are missing at prediction too"
         yield from self._report_columns(
-            nearly_empty, "warning", "drop it, unless a missing value means something"
+            nearly_empty, "warning", "drop it unless it matters that a value is missing"
         )
         yield from self._report_columns(mostly_incomplete, "warning", advice)
         yield from self._report_columns(slightly_incomplete, "info", advice)
@@ -63,7 +63,7 @@ class MissingValues:
             "and are left out",
             profile.name,
             {"missing": profile.n_missing, "rows": profile.n_rows},
-            "find out why; rows without a target may differ from the others",
+            "find out why; rows with a target may not represent the others",
         )
 
     def _report_columns(

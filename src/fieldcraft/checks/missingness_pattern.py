@@ -1,4 +1,4 @@
-"""Patterns of missing values: columns missing together, explained by a column, empty rows."""
+"""Patterns of missing values: shared by columns, explained by a column, or filling a row."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from fieldcraft.ledger.records import Finding, single_column
 from fieldcraft.statistics.association import encode_levels, sample_rows, theils_u
 
 MAX_SAMPLED_ROWS = 5_000
-MIN_MISSING_ROWS = 20  # of a column; fewer show no pattern
+MIN_MISSING_ROWS = 20  # of a column, and as many with a value; fewer show no pattern
 MIN_JACCARD = 0.95  # similarity of the sets of rows in which two columns are missing
 MIN_UNCERTAINTY_COEFFICIENT = 0.6  # of missingness, given another column (Theil's U)
-MAX_EXPLAINED_COLUMNS = 30  # with missing values, one of each group
+MAX_EXPLAINED_COLUMNS = 30  # columns with missing values, one of each group
 MAX_EXPLAINING_COLUMNS = 100
+MIN_ROWS_PER_LEVEL = 5  # with fewer, levels explain missingness by chance
 MAX_COMPARED_COLUMNS = 400  # pairwise
 EMPTY_ROW_FRACTION = 0.5  # of the columns of a row
 # Standard deviations above the median row if each value were missing at random.
 MIN_EMPTY_ROW_Z_SCORE = 4.0
-MIN_COLUMNS_OF_EMPTY_ROWS = 4  # with fewer, half a row is one value or two
+MIN_COLUMNS_OF_EMPTY_ROWS = 4  # with fewer, half of a row is only one value
 WARNING_FRACTION = 0.05
 
 
 class MissingnessPattern:
-    """Reports patterns of missing values, which show how the table was put together."""
+    """Reports patterns of missing values, which show how the table was collected."""
 
     code = "missingness_pattern"
     scope: CheckScope = "data"
@@ -80,7 +81,7 @@ class MissingnessPattern:
             self.code,
             "warning" if is_empty.mean() >= WARNING_FRACTION else "info",
             f"{int(is_empty.sum()):,} of {len(is_empty):,} rows have no value in more than half of "
-            f"{features.width} columns",
+            f"the {features.width} columns",
             None,
             {
                 "rows": int(is_empty.sum()),
@@ -96,22 +97,27 @@ class MissingnessPattern:
         if not groups:
             return
         missing_counts = [int(is_missing[group[0]].sum()) for group in groups]
-        title = f"{len(groups[0])} columns are missing in the same {missing_counts[0]:,} rows"
-        title += f": {truncated_list(groups[0])}"
+        title = (
+            f"{len(groups[0])} columns have missing values in the same {missing_counts[0]:,} rows: "
+            f"{truncated_list(groups[0])}"
+        )
         if len(groups) > 1:
             descriptions = [
                 f"{short_group_name(group)} ({count:,} rows)"
                 for group, count in zip(groups, missing_counts, strict=True)
             ]
-            title = f"{len(groups)} groups of columns are missing in the same rows: "
-            title += truncated_list(descriptions, 5)
+            title = (
+                f"{len(groups)} groups of columns have missing values in the same rows: "
+                f"{truncated_list(descriptions, 5)}"
+            )
         yield Finding(
             self.code,
             "info",
             title,
             None,
             {"groups": groups, "rows": missing_counts},
-            "each group has one cause; find out what it is, and whether it is known at prediction",
+            "the columns of a group are probably missing for one reason; find out whether it holds "
+            "at prediction too",
         )
 
     def _report_explained_missingness(
@@ -125,10 +131,10 @@ class MissingnessPattern:
         }
         explained: dict[str, tuple[str, float]] = {}
         for name in names[:MAX_EXPLAINED_COLUMNS]:
-            is_missing_value = is_missing[name][rows].astype(np.int64)
+            missing_codes = is_missing[name][rows].astype(np.int64)
             coefficients = {
                 candidate: missingness_uncertainty_coefficient(
-                    codes[candidate], is_missing_value, ~is_missing[candidate][rows]
+                    codes[candidate], missing_codes, ~is_missing[candidate][rows]
                 )
                 for candidate in codes
                 if candidate != name
@@ -164,7 +170,7 @@ def short_group_name(group: list[str]) -> str:
 
 
 def group_by_shared_missingness(is_missing: dict[str, Array]) -> list[list[str]]:
-    """Columns that are missing in (nearly) the same rows, as groups; most are alone."""
+    """Groups of columns that are missing in (nearly) the same rows; most have one column."""
     names = list(is_missing)
     if not names:
         return []
@@ -184,26 +190,29 @@ def group_by_shared_missingness(is_missing: dict[str, Array]) -> list[list[str]]
 
 
 def missingness_uncertainty_coefficient(
-    codes: Array, is_missing_value: Array, is_present: Array
+    codes: Array, missing_codes: Array, is_present: Array
 ) -> float:
     """Theil's U of missingness given the codes of a column, on rows where that column has a value.
 
     Rows where both are missing would only repeat that they are missing together.
+
+    Args:
+        codes: of the explaining column, from 0, shape (rows,).
+        missing_codes: 1 where the explained column is missing, else 0, shape (rows,).
+        is_present: where the explaining column has a value, shape (rows,).
     """
-    present_codes, is_missing_value = (
+    present_codes, missing_codes = (
         np.unique(codes[is_present], return_inverse=True)[1],
-        is_missing_value[is_present],
+        missing_codes[is_present],
     )
     if (
-        len(is_missing_value) < MIN_MISSING_ROWS
-        or min(is_missing_value.sum(), len(is_missing_value) - is_missing_value.sum())
-        < MIN_MISSING_ROWS / 2
+        len(missing_codes) < MIN_MISSING_ROWS
+        or min(missing_codes.sum(), len(missing_codes) - missing_codes.sum()) < MIN_MISSING_ROWS / 2
     ):
         return 0.0
-    # With fewer rows per level, levels explain missingness by chance.
-    if len(is_missing_value) < 5 * (present_codes.max() + 1):
+    if len(missing_codes) < MIN_ROWS_PER_LEVEL * (present_codes.max() + 1):
         return 0.0
-    return theils_u(present_codes, is_missing_value)
+    return theils_u(present_codes, missing_codes)
 
 
 CHECK = MissingnessPattern()

@@ -15,6 +15,7 @@ from fieldcraft.data.column_profile import ColumnProfile
 from fieldcraft.data.schema import Column
 from fieldcraft.ledger.records import Finding, group_findings, single_column
 
+# U+00A0 and U+202F are the no-break spaces that some languages group digits by.
 NUMBER_PATTERN = r"[+-]?\d+(?:[.,'’ \x{00a0}\x{202f}]\d+)*"
 CURRENCY_PATTERN = r"(?:[$€£¥₹]|USD|EUR|CHF|GBP|Fr\.)"
 UNIT_PATTERN = r"(?:%|‰|°?[A-Za-zµμΩ²³/$€£¥₹°·.]{1,10}\d?)"
@@ -41,11 +42,12 @@ MISSING_WORDS = MISSING_MARKERS | {
     "nil",
 }
 MIN_VALUES = 20
-MIN_DISTINCT_NUMBERS = 10  # fewer work as well as categories
-MAX_DISTINCT_WORDS = 20  # more are codes, such as product numbers
+MIN_DISTINCT_NUMBERS = 10  # fewer work equally well as categories
+MAX_DISTINCT_WORDS = 20  # with more, the cells are codes, such as product numbers
 MIN_UNIT_FRACTION = 0.9
 MIN_RANGE_FRACTION = 0.7
-HALF_FRACTION = 0.5
+MIN_NUMBER_FRACTION = 0.5  # of the cells, among which the others are words
+MIN_COMMON_UNIT_FRACTION = 0.5  # of the numbers
 WARNING_FRACTION = 0.01
 MAX_SAMPLED_VALUES = 5_000  # distinct values matched against the patterns
 
@@ -61,7 +63,7 @@ class UnparsedCells:
 
 
 class MixedTypes:
-    """Reports columns whose numbers are hidden in text."""
+    """Reports columns of text that contain numbers."""
 
     code = "mixed_types"
     scope: CheckScope = "data"
@@ -113,13 +115,13 @@ class MixedTypes:
                     f"such as {ungrouped_cells[0]!r} are written without a comma",
                     profile.name,
                     {"with_comma": len(cells_with_comma), "without": len(ungrouped_cells)},
-                    "make sure that the comma is not a decimal mark in some rows",
+                    "check that the comma is not a decimal mark in some rows",
                 )
 
     def _check_text_column(
         self, profile: ColumnProfile, column: Column | None
     ) -> Iterator[Finding]:
-        if profile.numeric_fraction >= HALF_FRACTION:
+        if profile.numeric_fraction >= MIN_NUMBER_FRACTION:
             yield from self._report_words_among_numbers(profile, column)
             return
         counts = profile.value_counts.head(MAX_SAMPLED_VALUES).with_columns(
@@ -148,6 +150,7 @@ class MixedTypes:
                 "(data.derived_columns)",
             )
             return
+        # Two ranges are a yes or no, without an order to lose; ranges of a target are its classes.
         range_counts = counts.filter(is_range)
         fraction = total_count(range_counts) / max(total_count(counts), 1)
         if fraction >= MIN_RANGE_FRACTION and counts.height > 2 and column is not None:
@@ -174,8 +177,8 @@ class MixedTypes:
             or n_distinct_numbers < MIN_DISTINCT_NUMBERS
         ):
             return
-        # Words that only mean "no value" lose nothing when they count as missing; others may carry
-        # information, so a person must decide.
+        # Words that only mean "no value" may count as missing without a loss. Others may carry
+        # information, so a person must decide and no fix is offered.
         is_all_missing_words = all(word.lower() in MISSING_WORDS for word in distinct_words)
         options = {"kind": "number"} | ({"decimal": ","} if profile.decimal_mark == "," else {})
         edits = (
@@ -191,8 +194,8 @@ class MixedTypes:
             "are read as text",
             profile.name,
             {"words": distinct_words[:20], "rows": len(words), "numbers": n_distinct_numbers},
-            "read it as numbers if the words mean that there is no value, or move them to a column "
-            "of their own",
+            "read it as numbers if the words mean that there is no value; otherwise move them to a "
+            "column of their own",
             tuple(edits) if is_all_missing_words and has_no_options else (),
         )
 
@@ -248,7 +251,7 @@ def example_with(profile: ColumnProfile, mark: str) -> str:
 
 
 def most_common_unit(counts: pl.DataFrame) -> str | None:
-    """The unit of most numbers, in words; None if they have many different ones."""
+    """The unit that at least half of the numbers have, in words; None if there is none."""
     if not counts.height:
         return None
     units = (
@@ -260,7 +263,7 @@ def most_common_unit(counts: pl.DataFrame) -> str | None:
         pl.col("count").sum()
     )
     counts_by_unit = counts_by_unit.sort(["count", "unit"], descending=[True, False])
-    if counts_by_unit["count"][0] < HALF_FRACTION * total_count(counts_by_unit):
+    if counts_by_unit["count"][0] < MIN_COMMON_UNIT_FRACTION * total_count(counts_by_unit):
         return None
     return (
         f"the unit {counts_by_unit['unit'][0]!r}" if counts_by_unit["unit"][0] else "grouped digits"

@@ -11,12 +11,12 @@ from fieldcraft.core.formatting import format_number
 from fieldcraft.core.types import Array
 from fieldcraft.ledger.records import Finding
 
-# cm per inch, inches per foot, inches per meter, seconds or minutes, percent or cents, kilo,
-# seconds per hour, basis points, mega.
+# Centimeters per inch, inches per foot, inches per meter, seconds per minute, percent or cents,
+# kilo, seconds per hour, basis points, mega.
 UNIT_FACTORS = (2.54, 12.0, 39.37, 60.0, 100.0, 1_000.0, 3_600.0, 10_000.0, 1_000_000.0)
 MIN_VALUES = 100
-MIN_CLUSTER_FRACTION = 0.01  # of the rows in the smaller cluster, which has ten rows at least
-MIN_LOG10_GAP = 0.3  # between the clusters: a factor of two without a value
+MIN_CLUSTER_FRACTION = 0.01  # of the rows; a cluster also has at least ten rows
+MIN_LOG10_GAP = 0.3  # between the clusters: no value within a factor of two
 MAX_LOG10_IQR = 0.35  # of a cluster
 MAX_FACTOR_ERROR = 0.15  # relative, of the ratio of medians from a known factor
 MAX_IQR_RATIO = 2.0  # the same quantity in another unit is as widely spread
@@ -48,8 +48,8 @@ class MixedUnits:
                 f"{format_number(float(np.median(larger)))}",
                 column.name,
                 {"minority_rows": len(smaller), "majority_rows": len(larger), "factor": factor},
-                f"if some are too large or small by a factor of {format_number(factor)}, correct "
-                "them in the file or derive a column (data.derived_columns)",
+                f"if one group of values is off by a factor of {format_number(factor)}, correct it "
+                "in the file or in a derived column (data.derived_columns)",
             )
 
 
@@ -65,6 +65,7 @@ def split_by_unit(values: Array) -> tuple[Array, Array, float] | None:
         len(low), len(high)
     ) < max(10, MIN_CLUSTER_FRACTION * len(log10_values)):
         return None
+    # An IQR of 0 is one repeated value, such as a sentinel, and not a quantity in another unit.
     log10_iqrs = [
         float(np.subtract(*np.quantile(cluster, [0.75, 0.25]))) for cluster in (low, high)
     ]

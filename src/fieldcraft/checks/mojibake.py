@@ -12,8 +12,8 @@ from fieldcraft.data.column_profile import ColumnProfile
 from fieldcraft.data.pii import redact_pii
 from fieldcraft.ledger.records import Finding, single_column
 
-# What the second byte of a UTF-8 letter becomes if it is decoded as Windows-1252 or Latin-1,
-# without the punctuation that occurs beside letters in correct text; and as Windows-1251.
+# What the second byte of a letter in UTF-8 becomes if it is decoded as Windows-1252 or Latin-1, the
+# quotes and dashes apart, as they follow letters in correct text too; and as Windows-1251.
 WESTERN_BYTES = r"\x{0080}-\x{00bf}‚ƒ„†‡ˆ‰Š‹ŒŽ˜™š›œžŸ€"
 QUOTE_BYTES = r"‘’“”•–—…"
 CYRILLIC_BYTES = r"ЂЃ‚ѓ„…†‡€‰Љ‹ЊЌЋЏђ‘’“”•–—™љ›њќћџ\x{00a0}ЎўЈ¤Ґ¦§Ё©Є«¬\x{00ad}®Ї°±Ііґµ¶·ё№є»јЅѕї"
@@ -25,8 +25,8 @@ MOJIBAKE_PATTERN = "|".join((
     r"[À-ÖØ-öø-ÿ]{4}",  # Windows-1251 as Windows-1252: "Ïðèâåò"
     r"[\x{0080}-\x{009f}\x{fffd}\x{feff}]",  # control characters, the replacement character, a BOM
 ))  # fmt: skip
-# Turkish in Windows-1254 decoded as Windows-1252, "Ýþçi". Icelandic has these letters too, but not
-# ç and ü, and it has letters that Turkish lacks.
+# Turkish in Windows-1254 decoded as Windows-1252: "Ýþçi". Icelandic has the first letters too, but
+# not ç and ü, and it has letters that Turkish lacks.
 TURKISH_AS_LATIN_PATTERN, TURKISH_ONLY_PATTERN, ICELANDIC_PATTERN = (
     r"[ðþýÐÞÝ]",
     r"[çüÇÜ]",
@@ -64,8 +64,8 @@ class Mojibake:
                 f"cells with garbled letters: {truncated_list(descriptions, 4)}",
                 single_column(examples_by_column),
                 {"cells": {name: count for name, (count, _) in examples_by_column.items()}},
-                "export the table again as UTF-8; rows at prediction are encoded correctly and "
-                "would not be recognized",
+                "export the table again as UTF-8; otherwise cells that are encoded correctly at "
+                "prediction do not match those of training",
             )
 
 
@@ -74,7 +74,8 @@ def find_examples(profiles: Iterable[ColumnProfile]) -> dict[str, tuple[int, str
     examples_by_column: dict[str, tuple[int, str]] = {}
     for profile in profiles:
         garbled_counts = profile.value_counts.filter(has_mojibake(pl.col("value").cast(pl.String)))
-        # The example is shown in reports, so personal data is redacted before it is cut.
+        # Reports show the example, so personal data is redacted; before the cut, as part of an
+        # address would not be recognized.
         if garbled_counts.height:
             examples_by_column[profile.name] = (
                 int(garbled_counts["count"].sum()),

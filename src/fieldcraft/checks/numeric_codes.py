@@ -26,7 +26,7 @@ CODE_WORDS = POSTAL_CODE_WORDS | {
 }  # fmt: skip
 # "income_class" or "age_group" have an order, which a category would lose.
 ORDINAL_WORDS = frozenset({"age", "income", "size", "level", "grade", "number", "count"})
-MAX_DISTINCT_CODES = 100  # of postal codes any number
+MAX_DISTINCT_CODES = 100  # of codes other than postal codes
 MIN_DISTINCT_CODES = 3
 MIN_ROWS_PER_CODE = 5
 
@@ -62,7 +62,7 @@ class NumericCodes:
             title,
             single_column(names),
             {"distinct": {profile.name: profile.n_unique for profile in profiles}},
-            "if 3 is not more than 2 in it, read it as a category",
+            "if the numbers have no order (3 is not more than 2), read them as categories",
             tuple(ConfigEdit(("data", "columns", name, "kind"), "category") for name in names),
         )
 
@@ -72,11 +72,11 @@ def is_numeric_code(profile: ColumnProfile) -> bool:
     words = find_known_words(profile.name, CODE_WORDS)
     if not words or find_known_words(profile.name, ORDINAL_WORDS) or not profile.is_integer:
         return False
-    is_few_codes = profile.n_unique <= MAX_DISTINCT_CODES or bool(set(words) & POSTAL_CODE_WORDS)
+    has_few_codes = profile.n_unique <= MAX_DISTINCT_CODES or bool(set(words) & POSTAL_CODE_WORDS)
     has_enough_rows_per_code = (
         MIN_DISTINCT_CODES <= profile.n_unique <= len(profile.present_values) / MIN_ROWS_PER_CODE
     )
-    return is_few_codes and has_enough_rows_per_code and profile.value_range[0] >= 0
+    return has_few_codes and has_enough_rows_per_code and profile.value_range[0] >= 0
 
 
 CHECK = NumericCodes()

@@ -31,7 +31,7 @@ MAX_LEVELS = 30  # of a categorical column
 MAX_CLASSES = 20
 MAX_LABELS = 10
 N_BINS = 12  # of a number, for screening
-MIN_SCREENING_ASSOCIATION = 0.6  # coarse bins miss the exact thresholds, so well below 0.95
+MIN_SCREENING_ASSOCIATION = 0.6  # far below 0.95, as coarse bins miss the exact thresholds
 MAX_TESTED_PAIRS = 12
 ERROR_ASSOCIATION = 0.99
 MIN_ASSOCIATION = 0.95
@@ -88,8 +88,8 @@ class PairwiseLeak:
                         "association_strength": rule.association,
                         "single_column_strength": list(rule.single_associations),
                     },
-                    "find out whether the target was derived from them; drop what is not known at "
-                    "prediction",
+                    "find out whether the target was derived from them; drop those that are not "
+                    "known at prediction",
                     fixes if is_error else (),
                 )
 
@@ -104,8 +104,14 @@ def iter_leaking_pairs(values: pl.DataFrame, y: Array) -> Iterator[PairRule]:
         return
     values = values.filter(is_frequent_class)
     codes = {name: encode_levels(values[name], N_BINS) for name in values.columns}
-    codes = {name: code for name, code in codes.items() if 1 <= code.max() < MAX_LEVELS}
-    single_associations = {name: goodman_kruskal_lambda(code, y) for name, code in codes.items()}
+    codes = {
+        name: column_codes
+        for name, column_codes in codes.items()
+        if 1 <= column_codes.max() < MAX_LEVELS
+    }
+    single_associations = {
+        name: goodman_kruskal_lambda(column_codes, y) for name, column_codes in codes.items()
+    }
     names = select_columns(single_associations)
     pairs = screen_pairs(values, codes, names, y, len(classes))
     tested_rules = [
@@ -144,9 +150,9 @@ def screen_pairs(
     """The strongest pairs by coarse bins, or by which of two numbers is greater."""
     associations: dict[tuple[str, str], float] = {}
     numbers = {
-        name: numbers_of_column
+        name: column_numbers
         for name in names
-        if (numbers_of_column := to_floats(values[name])) is not None
+        if (column_numbers := to_floats(values[name])) is not None
     }
     for a, b in combinations(names, 2):
         joint_codes = codes[a] * (int(codes[b].max()) + 1) + codes[b]
@@ -173,7 +179,7 @@ def test_pair(values: pl.DataFrame, pair: tuple[str, str], y: Array, n_classes: 
     figure reported uses all of them.
     """
     is_training_row = np.random.default_rng(0).permutation(len(y)) % 2 == 0
-    is_any_row = np.ones(len(y), dtype=bool)
+    all_rows = np.ones(len(y), dtype=bool)
     best_association = 0.0
     for partition in (partition_by_grid, partition_by_difference):
         training_codes = partition(values[pair[0]], values[pair[1]], y, is_training_row)
@@ -182,7 +188,7 @@ def test_pair(values: pl.DataFrame, pair: tuple[str, str], y: Array, n_classes: 
             >= MIN_HELD_OUT_ASSOCIATION
         ):
             codes = np.unique(
-                partition(values[pair[0]], values[pair[1]], y, is_any_row), return_inverse=True
+                partition(values[pair[0]], values[pair[1]], y, all_rows), return_inverse=True
             )
             best_association = max(best_association, goodman_kruskal_lambda(codes[1], y))
     return best_association
@@ -195,16 +201,18 @@ def partition_by_difference(a: pl.Series, b: pl.Series, y: Array, is_training_ro
         return np.zeros(len(y), dtype=np.int64)
     differences = first_numbers - second_numbers
     cuts = best_cuts(differences[is_training_row], y[is_training_row], MAX_CUT_DEPTH)
-    return np.where(
+    interval_codes = np.where(
         np.isnan(differences), MISSING_CODE, np.searchsorted(cuts, differences)
-    ) * 4 + compare_values(first_numbers, second_numbers)
+    )
+    # `compare_values` has four codes.
+    return interval_codes * 4 + compare_values(first_numbers, second_numbers)
 
 
 def partition_by_grid(a: pl.Series, b: pl.Series, y: Array, is_training_row: Array) -> Array:
     """Codes of a grid over two columns, with cuts where the class changes.
 
-    Each number is cut on its own and within every bin of the other column: in an XOR pattern a
-    column shows no cut on its own.
+    Each number is cut on its own and within every bin of the other column: for an XOR of two
+    columns, neither shows a cut on its own.
     """
     first_codes, second_codes = encode_levels(a, N_BINS), encode_levels(b, N_BINS)
     column_codes = []
@@ -254,12 +262,12 @@ def held_out_association(codes: Array, y: Array, is_training_row: Array, n_class
     """Held-out balanced accuracy of the best class per code, rescaled so that chance is 0."""
     codes = np.unique(codes, return_inverse=True)[1]
     n_codes = int(codes.max()) + 1
-    table = np.bincount(
+    contingency = np.bincount(
         codes[is_training_row] * n_classes + y[is_training_row], minlength=n_codes * n_classes
     )
     # Per class, so that a rare class counts as much as a common one.
     sizes = np.maximum(np.bincount(y[is_training_row], minlength=n_classes), 1)
-    predicted_class = (table.reshape(n_codes, n_classes) / sizes).argmax(axis=1)
+    predicted_class = (contingency.reshape(n_codes, n_classes) / sizes).argmax(axis=1)
     is_correct = predicted_class[codes[~is_training_row]] == y[~is_training_row]
     recalls = [
         is_correct[y[~is_training_row] == class_index].mean()

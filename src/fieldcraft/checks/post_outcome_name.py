@@ -19,12 +19,12 @@ from fieldcraft.statistics.association import (
     split_targets,
 )
 
-# With such a name and this association a column is dropped on request: a feature of the past
-# rarely explains as much.
+# From this association on, a fix that drops the column is offered: a feature that is known before
+# the outcome rarely explains as much.
 FIX_ASSOCIATION = 0.7
 WARNING_ASSOCIATION = 0.5
 MIN_ASSOCIATION = 0.1  # below, a suspicious name does no harm
-MIN_LIFT = 0.8  # of one value of the column: of the way from the base rate to certainty
+MIN_LIFT = 0.8  # of one value: of the distance from the base rate of a class to certainty
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def find_suspect_columns(
             find_shared_word(name, target),
         )
         if not after_outcome_word and (is_numeric_target or not shared_target_word):
-            continue  # for a numeric target a shared word is common: list price and sale price
+            continue  # names often share a word with a numeric target: list price and sale price
         codes = encode_levels(context.values[name])
         association = association_strength(codes, y, is_numeric_target)
         lift = 0.0 if is_numeric_target else find_best_lift(codes, y).lift
@@ -112,7 +112,7 @@ def find_suspect_columns(
             if shared_target_word
             else f"says {after_outcome_word!r}"
         )
-        # A shared word alone is weak evidence, so such columns must be predictive as well.
+        # A shared word is weak evidence, so such columns must be predictive as well.
         suspect = SuspectColumn(name, f"its name {reason}", association, lift)
         if association < LEAKAGE_THRESHOLD and (
             association >= MIN_ASSOCIATION if after_outcome_word else suspect.is_predictive

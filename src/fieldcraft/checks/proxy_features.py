@@ -23,7 +23,7 @@ MAX_SAMPLED_ROWS = 10_000
 MIN_ASSOCIATION = 0.5
 MAX_COLUMNS = 200
 MAX_SENSITIVE_COLUMNS = 10
-MAX_GROUPS = 30
+MAX_GROUPS = 30  # of a sensitive feature; numbers with more distinct values are not groups
 
 
 class ProxyFeatures:
@@ -48,7 +48,7 @@ class ProxyFeatures:
         for name in [name for name in sensitive_names if name in context.column_profiles][
             :MAX_SENSITIVE_COLUMNS
         ]:
-            # A sensitive feature that no model sees is there only as read, not parsed.
+            # A sensitive feature that models do not use is not parsed, so its cells count as read.
             sensitive_values = (
                 context.values
                 if name in used_columns
@@ -68,13 +68,13 @@ class ProxyFeatures:
         ]
         title = f"{next(iter(proxies_by_column))} can be predicted {descriptions[0]}"
         if len(proxies_by_column) > 1:
-            sentences = [
+            column_descriptions = [
                 f"{name} {description}"
                 for name, description in zip(proxies_by_column, descriptions, strict=True)
             ]
             title = (
                 f"{len(proxies_by_column)} sensitive features can be predicted from others: "
-                f"{'; '.join(sentences[:4])}"
+                f"{'; '.join(column_descriptions[:4])}"
             )
         return Finding(
             self.code,
@@ -82,7 +82,7 @@ class ProxyFeatures:
             title,
             single_column(proxies_by_column),
             {"explained_fraction": proxies_by_column},
-            "dropping a sensitive feature does not make a model blind to it; compare metrics by "
+            "dropping a sensitive feature does not keep a model from using it; compare metrics by "
             "group instead",
         )
 
@@ -113,7 +113,7 @@ def find_proxies(sensitive: pl.Series, others: pl.DataFrame) -> dict[str, float]
 def encode_sensitive(column: pl.Series) -> tuple[Array, bool]:
     """A sensitive column as a target, NaN where missing, and whether it is numeric.
 
-    Of categories only the 30 most common count, so that a column of names is not taken for groups.
+    Only the 30 most common categories count: a column of names has no groups.
     """
     numbers = to_floats(column)
     if numbers is not None and column.n_unique() > MAX_GROUPS:

@@ -15,7 +15,7 @@ from fieldcraft.ledger.records import Finding
 from fieldcraft.statistics.association import to_floats
 
 MIN_COMPARED_ROWS = 50  # with both values
-MAX_REVERSED_FRACTION = 0.02  # more are not mistakes: the columns have no fixed order
+MAX_REVERSED_FRACTION = 0.02  # with more, the columns have no fixed order
 MAX_DATE_COLUMNS = 20
 OPPOSITE_WORDS = {
     "min": "max", "minimum": "maximum", "low": "high", "lower": "upper", "lowest": "highest",
@@ -76,7 +76,14 @@ def iter_column_pairs(context: CheckContext) -> Iterator[tuple[str, str]]:
 
 
 def find_reversed_rows(a: Array, b: Array, first: str, second: str) -> tuple[Array, str, str]:
-    """Positions of the few rows in reversed order, and the names in their usual order."""
+    """Positions of the few rows in reversed order, and the names in their usual order.
+
+    Args:
+        a: numbers of the first column, NaN where missing, shape (rows,).
+        b: numbers of the second column, likewise.
+        first: name of the first column.
+        second: name of the second column.
+    """
     has_both = ~np.isnan(a) & ~np.isnan(b)
     is_ascending, is_descending = has_both & (a < b), has_both & (a > b)
     is_usually_ascending = is_ascending.sum() >= is_descending.sum()

@@ -26,8 +26,8 @@ from fieldcraft.statistics.serial_dependence import (
     trend,
 )
 
-# Beyond what the features explain. Then test rows between training rows are partly known, and a
-# random split gives figures that are too good.
+# Serial correlation beyond what the features explain. Test rows between training rows are then
+# partly known, and metrics of a random split are too good.
 WARNING_AUTOCORRELATION = 0.3
 MIN_MEAN_RUN_ROWS = 30.0  # consecutive rows of one class, on average, in a sorted file
 MIN_TREND = 0.1
@@ -56,6 +56,7 @@ class RowOrder:
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
         """Test the training target for dependence on the order of the file."""
+        # A split by time or group already accounts for similar rows.
         if (
             context.task is None
             or context.y is None
@@ -133,7 +134,7 @@ class RowOrder:
                 "trend": dependence.trend,
             },
             "rows may be ordered by time, place or person: set data.time_column or data.group and "
-            "split by it, or figures on rows between known ones are too good",
+            "split by it; otherwise metrics on rows between training rows are too good",
         )
 
 
@@ -152,7 +153,7 @@ def measure_targets(
 ) -> list[OrderDependence]:
     """The order dependence of each target that has one, given the features with few levels."""
     codes = [encode_levels(column) for column in columns]
-    # A column with fewer rows per level would explain anything, by overfitting.
+    # A column with fewer rows per level would explain any target, by overfitting.
     column_codes = [
         column_code
         for column_code in codes

@@ -74,8 +74,7 @@ class SensitiveFeatures:
                 f"than {MIN_ROWS_PER_GROUP} rows: {truncated_list(descriptions, 5)}",
                 profile.name,
                 {"rows": {str(value): int(count) for value, count in small_groups.iter_rows()}},
-                "collect more rows of them; until then nobody can say how good predictions for "
-                "them are",
+                "collect more rows of them; with so few, metrics of these groups are too uncertain",
             )
 
     def _report_missing_targets(
@@ -110,8 +109,8 @@ class SensitiveFeatures:
             yield Finding(
                 self.code,
                 "warning" if profile.name in context.sensitive_features else "info",
-                f"{name} is missing in {highest[1]:.0%} of the rows of {profile.name} "
-                f"{highest[0]}, in {lowest[1]:.0%} of those of {lowest[0]}",
+                f"{name} is missing in {highest[1]:.0%} of the rows where {profile.name} is "
+                f"{highest[0]}, and in {lowest[1]:.0%} where it is {lowest[0]}",
                 profile.name,
                 {
                     "missing": {

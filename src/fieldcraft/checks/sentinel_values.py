@@ -37,7 +37,7 @@ SENTINEL_DATES = frozenset({
     "0001-01-01", "1753-01-01", "1899-12-30", "1899-12-31", "1900-01-01", "1901-01-01",
     "1970-01-01", "1999-09-09", "2099-12-31", "2999-12-31", "2100-01-01", "9999-12-31",
 })  # fmt: skip
-MIN_ROW_FRACTION = 0.005  # of the rows with a sentinel; a single one may be a real value
+MIN_ROW_FRACTION = 0.005  # of the rows must have a sentinel; a single one may be a real value
 MIN_DISTANCE_IN_IQR = 3.0  # of a sentinel number from the rest
 MIN_OTHER_VALUES = 10
 MIN_DISTANCE_DAYS = 300  # of a sentinel date from the rest
@@ -49,14 +49,14 @@ MIN_ZERO_GAP_MEDIAN_FRACTION = 0.3
 
 @dataclass(frozen=True)
 class SentinelValue:
-    """A value that may stand for a missing one: its column, its rows, and how it is written."""
+    """A value that may stand for a missing one: its column, number of rows, and spellings."""
 
     column: str
     value: str
     rows: int
     texts: tuple[str, ...]
     severity: Severity
-    is_real_elsewhere: bool = False  # whether other columns have it as a real value
+    fix_obstacle: str = ""  # why data.na_values cannot list it, if so
 
 
 class SentinelValues:
@@ -80,8 +80,7 @@ class SentinelValues:
         column_text = (
             names[0] if len(names) == 1 else f"{len(names)} columns ({truncated_list(names, 5)})"
         )
-        # data.na_values holds for all columns, so the fix would delete real values of others.
-        has_fix = not any(sentinel.is_real_elsewhere for sentinel in sentinels)
+        fix_obstacle = next((s.fix_obstacle for s in sentinels if s.fix_obstacle), "")
         return Finding(
             self.code,
             first.severity,
@@ -89,11 +88,13 @@ class SentinelValues:
             f"{'rows' if len(names) == 1 else 'cells'} and may mean a missing value",
             single_column(names),
             {"value": first.value, "rows": rows, "columns": names},
-            "if it does, read it as missing"
-            if has_fix
-            else "if it does, correct it in the file; other columns have it as a real value",
+            f"if it does, leave these cells empty in the file, as {fix_obstacle}"
+            if fix_obstacle
+            else "if it does, read it as missing",
             tuple(
-                ConfigEdit(("data", "na_values"), text, append=True) for text in texts if has_fix
+                ConfigEdit(("data", "na_values"), text, append=True)
+                for text in texts
+                if not fix_obstacle
             ),
         )
 
@@ -115,7 +116,7 @@ class SentinelValues:
             yield Finding(
                 self.code,
                 "info",
-                f"zero is far below all other values and may mean a missing value: "
+                "zero is far below all other values and may mean a missing value: "
                 f"{truncated_list(descriptions, 5)}",
                 single_column(zeros),
                 {"zeros": zeros},
@@ -124,7 +125,7 @@ class SentinelValues:
 
 
 def iter_sentinels(context: CheckContext) -> Iterator[SentinelValue]:
-    """Everything that may be a sentinel, column by column."""
+    """Values that may be sentinels, column by column."""
     kind_by_column = {column.name: column.kind for column in context.schema.columns}
     number_profiles = [
         context.column_profiles[name] for name, kind in kind_by_column.items() if kind == "number"
@@ -147,7 +148,7 @@ def iter_sentinels(context: CheckContext) -> Iterator[SentinelValue]:
 
 
 def find_missing_words(profile: ColumnProfile) -> Iterator[SentinelValue]:
-    """Words such as ``unknown``, and what spreadsheets and programs write for an error."""
+    """Words such as ``unknown``, and those that programs write for an error."""
     for value, count in profile.most_common(50):
         word = value.strip().lower()
         if word in ERROR_WORDS:
@@ -166,29 +167,32 @@ def find_sentinel_numbers(
     if not is_sentinel.any() or len(other_values) < MIN_OTHER_VALUES:
         return
     low, high = np.quantile(other_values, [0.25, 0.75])
-    # The standard deviation helps where more than half of the values are equal and the IQR is 0.
+    # The standard deviation counts where most values are equal and the IQR is 0.
     spread = max(float(high - low), float(other_values.std()), 1e-12)
     for sentinel, count in zip(*np.unique(values[is_sentinel], return_counts=True), strict=True):
         distance = max(float(other_values.min()) - sentinel, sentinel - float(other_values.max()))
-        is_only_negative = sentinel <= -77 and other_values.min() >= 0  # the only negative number
+        # A code such as -99 among positive numbers need not be far away; a -1 may be a real value.
+        is_only_negative = sentinel <= -77 and other_values.min() >= 0
         is_far = distance > MIN_DISTANCE_IN_IQR * spread or is_only_negative
         if count < max(2, MIN_ROW_FRACTION * profile.n_rows) or not is_far:
             continue
         texts = [
             str(value) for value in profile.value_counts["value"] if parse_float(value) == sentinel
         ]
+        # data.na_values applies to all columns, so the fix would delete real values of others.
         is_real_elsewhere = any(
             is_real_value(other_profile, sentinel)
             for other_profile in profiles
             if other_profile is not profile
         )
+        fix_obstacle = "other columns have it as a real value" if is_real_elsewhere else ""
         yield SentinelValue(
-            profile.name, texts[0], int(count), tuple(texts), "warning", is_real_elsewhere
+            profile.name, texts[0], int(count), tuple(texts), "warning", fix_obstacle
         )
 
 
 def is_real_value(profile: ColumnProfile, value: float) -> bool:
-    """Whether a column has a number, between the 1 % and 99 % quantiles of its other values."""
+    """Whether a column has a number that lies between the 1 % and 99 % quantiles of its others."""
     low, high = profile.value_range
     values = profile.numbers.drop_nulls()
     others = values.filter(values != value)
@@ -221,7 +225,7 @@ def find_sentinel_dates(profile: ColumnProfile, datetimes: pl.Series) -> Iterato
                 matching_rows.height,
                 tuple(texts),
                 "warning",
-                is_real_elsewhere=not profile.is_text,  # a typed date cannot be listed as a marker
+                "" if profile.is_text else "data.na_values lists text and not dates",
             )
 
 

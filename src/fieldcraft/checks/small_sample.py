@@ -27,7 +27,7 @@ class SmallSample:
             for name in context.targets
             if name in context.column_profiles
         ]
-        # Of several targets the one that lacks most decides: rows need all of them.
+        # Rows need all targets, so of several the one with the most missing values decides.
         rows, columns = len(context.row_numbers) - max(missing_targets, default=0), len(features)
         evidence = {"rows": rows, "columns": columns}
         if 0 < rows < INFO_ROWS:
@@ -46,17 +46,17 @@ class SmallSample:
                 f"more columns ({columns:,}) than rows ({rows:,})",
                 None,
                 evidence,
-                "a model can then fit anything; drop columns that cannot matter, and rely on the "
-                "comparison with the linear baseline",
+                "a model can then fit any target; drop columns that cannot matter, and compare "
+                "with the linear baseline",
             )
         elif rows < MIN_ROWS_PER_COLUMN * columns:
             yield Finding(
                 self.code,
                 "info",
-                f"{rows:,} rows for {columns:,} columns ({rows / columns:.1f} for each)",
+                f"{rows:,} rows for {columns:,} columns ({rows / columns:.1f} per column)",
                 None,
                 evidence,
-                "drop columns that cannot matter; simple models may win",
+                "drop columns that cannot matter; simple models may be best",
             )
 
 

@@ -19,7 +19,7 @@ MIN_MODE_FRACTION = 0.3  # of the rows at one value
 MAX_DISTANCE_IN_IQR = 8.0  # beyond the quartiles; skewed targets reach far more than the usual 1.5
 MAX_OUTLIER_FRACTION = 0.01  # a tail with more rows is a shape, not a mistake
 MIN_TAIL_FRACTION = 0.25  # of the sum, held by the largest 1 % of the rows
-# Fraction of multiples of a round step. More than the upper bound: the step is simply the unit.
+# Fraction of the rows that are multiples of a step. Above the upper bound the step is the unit.
 ROUNDED_FRACTION_RANGE = (0.2, 0.99)
 
 
@@ -57,7 +57,7 @@ class TargetDistribution:
             )
 
     def _report_censoring(self, name: str, y: Array) -> Iterator[Finding]:
-        """Report many rows at the very end of the range: values beyond were censored."""
+        """Report many rows at an end of the range: values beyond it seem to be censored."""
         values, counts = np.unique(y, return_counts=True)
         if len(values) < MIN_ROWS:
             return
@@ -95,8 +95,8 @@ class TargetDistribution:
                 "rows",
                 name,
                 {"value": float(values[mode_index]), "rows": int(counts[mode_index])},
-                "two models may be better than one: whether it is that value, and how much if it "
-                "is not (a hurdle model)",
+                "consider a hurdle model: one model predicts whether the target has this value, "
+                "and another predicts it where it does not",
             )
 
     def _report_outliers(self, name: str, y: Array, context: CheckContext) -> Iterator[Finding]:
@@ -116,7 +116,7 @@ class TargetDistribution:
                     "values": y[positions[:20]].tolist(),
                     "rows": [context.row_numbers[i] for i in positions[:20]],
                 },
-                "review these rows: mistakes in the target cost more than mistakes in features",
+                "review these rows: mistakes in the target do more harm than mistakes in features",
             )
 
     def _report_heavy_tail(self, name: str, y: Array) -> Iterator[Finding]:
@@ -130,12 +130,12 @@ class TargetDistribution:
                 f"{name}: the largest 1% of the rows hold {top_fraction:.0%} of the sum",
                 name,
                 {"fraction": float(top_fraction)},
-                "these rows dominate a squared error; consider mean absolute error as metric, or "
-                "the logarithm as target",
+                "these rows dominate a squared error; consider mean absolute error as the metric, "
+                "or the logarithm as the target",
             )
 
     def _report_rounding(self, name: str, y: Array) -> Iterator[Finding]:
-        """Report that some rows are round numbers: those were estimated by people."""
+        """Report that many rows are round numbers, which people estimated."""
         if not np.array_equal(y, np.round(y)) or len(np.unique(y)) < MIN_ROWS:
             return
         for step in (1_000, 100, 10):
@@ -151,7 +151,7 @@ class TargetDistribution:
                     f"{name}: {fraction:.0%} of the rows are multiples of {step:,}",
                     name,
                     {"step": step, "fraction": fraction},
-                    "people rounded these; no model can be more exact than its targets",
+                    "these seem to be rounded; no model can be more exact than its targets",
                 )
                 return
 

@@ -24,14 +24,14 @@ MAX_COLUMNS = 200
 MAX_TERMS_IN_TRIPLES = 60
 MAX_FITTED_COMBINATIONS = 20  # the best of the screening are fitted
 MAX_MISSING_FRACTION = 0.2  # columns with more missing values are left out
-MAX_SINGLE_CORRELATION = 0.995  # `target_leakage` reports a column like that
-# In screening, missing values are imputed by the mean and noise is left in, which lowers R squared:
-# below this value even a true formula is out of reach.
+MAX_SINGLE_CORRELATION = 0.995  # from here on `target_leakage` reports the column
+# Of a candidate in screening, far below 1: missing values are imputed by the mean and noise is left
+# in, which lowers R squared of a true formula too.
 MIN_R_SQUARED = 0.5
 TOLERANCE_IN_STD = 0.01  # within which a row fits a formula
 MIN_FITTING_FRACTION = 0.98  # of the rows
-MIN_TERM_STD_FRACTION = 0.02  # of the target, that a term must contribute
-MAX_ROUNDING_STD_FRACTION = 0.1  # of the target; a coarser rounding step is not tolerated
+MIN_TERM_STD_FRACTION = 0.02  # of that of the target, which each term must contribute
+MAX_ROUNDING_STD_FRACTION = 0.1  # of the target; coarser steps are not tolerated as rounding
 MAX_LOG_VALUE = 300.0  # exp(709) is the largest 64-bit float
 MAX_FORMULAS = 5
 UNIT_WEIGHT_TOLERANCE = 0.01  # of weights from 1 or -1, for a formula to be written out
@@ -64,14 +64,14 @@ class Formula:
         """The formula written out if its weights are 1 or -1, else its columns."""
         if any(abs(abs(weight) - 1) > UNIT_WEIGHT_TOLERANCE for weight in self.weights):
             name = "product" if self.is_product else "sum"
-            return f"a {name} of {join_names(self.columns)}, weighted"
+            return f"a weighted {name} of {join_names(self.columns)}"
         positive_sign, negative_sign = (" × ", " / ") if self.is_product else (" + ", " - ")
         ordered_terms = sorted(
             zip(self.weights, self.terms, strict=True), key=lambda pair: pair[0] < 0
         )
         text = "".join(
-            (positive_sign if w > 0 else negative_sign) + term.expression
-            for w, term in ordered_terms
+            (positive_sign if weight > 0 else negative_sign) + term.expression
+            for weight, term in ordered_terms
         )
         return (
             text[3:] if text.startswith(positive_sign) else ("1" if self.is_product else "0") + text
@@ -116,13 +116,19 @@ def iter_formulas(values: pl.DataFrame, y: Array) -> Iterator[Formula]:
     columns = {name: numbers for name, numbers in usable_columns if numbers is not None}
     for is_product in (False, True):
         if is_product:  # a product of days since 1970 has no meaning
-            columns = {n: c for n, c in columns.items() if values[n].dtype.is_numeric()}
+            columns = {
+                name: numbers
+                for name, numbers in columns.items()
+                if values[name].dtype.is_numeric()
+            }
         for _ in range(MAX_FORMULAS):
             formula = find_formula(columns, y, is_product)
             if formula is None:
                 break
             yield formula
-            columns = {name: col for name, col in columns.items() if name not in formula.columns}
+            columns = {
+                name: numbers for name, numbers in columns.items() if name not in formula.columns
+            }
 
 
 def formula_numbers(column: pl.Series, y: Array) -> Array | None:
@@ -201,7 +207,7 @@ def iter_candidate_terms(terms: list[Term], y: Array) -> Iterator[tuple[Term, ..
             table[best_terms],
             target_correlations[best_terms],
         )
-    # R squared of every small regression follows from correlations alone: no pass over the rows.
+    # R squared of each small regression follows from correlations, without a pass over the rows.
     term_correlations = table @ table.T / len(standardized_target)
     pairs = rank_groups(
         list(combinations(range(len(terms)), 2)), target_correlations, term_correlations
@@ -272,9 +278,9 @@ def r_squared(
 
 
 def winsorize_and_standardize(values: Array) -> Array:
-    """Values with mean 0 and deviation 1, missing ones at 0, winsorized at 1 % and 99 %.
+    """Values with mean 0 and variance 1, missing ones at 0, winsorized at 1 % and 99 %.
 
-    A few wrong rows would otherwise dominate the correlations.
+    Otherwise a few wrong rows would dominate the correlations.
     """
     low, high = np.nanquantile(values, [0.01, 0.99])
     values = np.clip(values, low, high) if high > low else values
@@ -285,9 +291,10 @@ def winsorize_and_standardize(values: Array) -> Array:
 def fit_weights(
     columns: list[Array], y: Array, is_product: bool
 ) -> tuple[tuple[float, ...], float]:
-    """Weights of a formula, and the fraction of rows that it fits within 1 % of a deviation.
+    """Weights of a formula, and the fraction of rows that it fits.
 
-    The fit is repeated without the 5 % of rows with the largest errors, and is rejected if a term
+    A row fits if its error is within 1 % of the target's standard deviation, plus rounding. The fit
+    is repeated without the 5 % of rows with the largest errors. No row counts as fitting if a term
     contributes too little. Of a product, `columns` are logarithms and `y` is not.
     """
     is_complete = ~np.isnan(np.array(columns)).any(axis=0)
@@ -298,8 +305,8 @@ def fit_weights(
     if len(target_values) < MIN_ROWS or target_values.std() == 0:
         return (), 0.0
     regression_target = np.log(target_values) if is_product else target_values
-    # Rounding a product by e changes its logarithm by e / y: small values are least exact, so rows
-    # are weighted by the value.
+    # A rounding error of e changes the logarithm of a product by e / y: small values are the least
+    # exact, so rows are weighted by their values.
     row_weights = target_values if is_product else np.ones(len(target_values))
     is_inlier = np.ones(len(target_values), dtype=bool)
     for _ in range(2):

@@ -12,7 +12,7 @@ from fieldcraft.checks._base import LEAKAGE_THRESHOLD
 from fieldcraft.checks._names import find_after_outcome_word, find_shared_word
 from fieldcraft.contracts import CheckContext, CheckScope
 from fieldcraft.core.config_edit import ConfigEdit
-from fieldcraft.core.formatting import truncated_list
+from fieldcraft.core.formatting import join_names, truncated_list
 from fieldcraft.core.types import Array
 from fieldcraft.ledger.records import Finding, single_column
 from fieldcraft.statistics.association import (
@@ -27,8 +27,8 @@ ERROR_ASSOCIATION = 0.99  # from here on, a finding is an error and stops the ru
 # Chatterjee's xi of a numeric target. A strong association is not enough: a legitimate lagged value
 # may explain 99 % of the variance, but only a copy determines the target exactly.
 MIN_EXACTNESS = 0.99
-MIN_FILLED_ROWS = 50  # to judge a column on the rows where it has a value
-MIN_CONTAINED_FRACTION = 0.995  # of the filled rows of one column, that are filled in another
+MIN_FILLED_ROWS = 50  # of a column, for its association where it has a value
+MIN_CONTAINED_FRACTION = 0.995  # of the filled rows of a column, filled in a leaking one too
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ class TargetLeakage:
             return
         is_numeric_target = context.task.output == "value"
         columns = {
-            c.name: encode_column(context.values[c.name], is_numeric_target)
-            for c in context.schema.columns
+            column.name: encode_column(context.values[column.name], is_numeric_target)
+            for column in context.schema.columns
         }
         for target, y in split_targets(context.y, context.targets):
             associations = {
@@ -132,13 +132,14 @@ class TargetLeakage:
         """Report columns that are filled only in the rows of a column with leaking missingness."""
         leak_by_companion = find_companions(columns, associations)
         if leak_by_companion:
-            names, leaking_column = list(leak_by_companion), next(iter(leak_by_companion.values()))
+            names = list(leak_by_companion)
+            leaking_columns = join_names(list(dict.fromkeys(leak_by_companion.values())), "or")
             filled_rows = {name: int(columns[name].is_present.sum()) for name in names}
             yield Finding(
                 self.code,
                 "warning",
                 f"{truncated_list(names)} {'is' if single_column(names) else 'are'} filled only "
-                f"where {leaking_column} is, which gives the target away",
+                f"where {leaking_columns} is, which gives the target away",
                 single_column(names),
                 {"leaking_column_by_companion": leak_by_companion, "filled_rows": filled_rows},
                 "they seem to be written after the outcome too; drop them unless they are known at "
@@ -195,6 +196,7 @@ def measure_association(
     missingness_association = association_strength(
         is_present.astype(np.int64), y, is_numeric_target, LEAKAGE_THRESHOLD
     )
+    # A column that is filled in few rows may determine the target there and explain little overall.
     if column.present_codes is not None and association < ERROR_ASSOCIATION:
         present_association = association_strength(
             column.present_codes, y[is_present], is_numeric_target, LEAKAGE_THRESHOLD
@@ -217,8 +219,8 @@ def explain_suspect_name(name: str, target: str, is_numeric_target: bool) -> str
         find_after_outcome_word(name),
         find_shared_word(name, target),
     )
-    # A list price does not leak a sale price, but a class that shares a word with another column
-    # often records the same event.
+    # A list price does not leak a sale price. But a column that shares a word with a class often
+    # records the same event.
     if shared_target_word and not is_numeric_target:
         return f"its name shares {shared_target_word!r} with it"
     return f"its name says {after_outcome_word!r}" if after_outcome_word else None

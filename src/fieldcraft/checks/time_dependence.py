@@ -72,7 +72,7 @@ class TimeDependenceCheck:
             noticeable, key=lambda dependence: (dependence.is_file_order, dependence.strength)
         )
         is_strong = strongest.strength >= WARNING_STRENGTH
-        # Only if the file is ordered by the only date is it clear which time counts.
+        # It is clear which time orders the rows only if the file is sorted by its only date.
         has_fix = (
             is_strong
             and strongest.is_file_order
@@ -94,7 +94,7 @@ class TimeDependenceCheck:
                 "other_columns": other_dates,
             },
             "if future rows are later than these, split by time (data.time_column, split.strategy: "
-            "time): a random split lets the model look ahead",
+            "time): under a random split, a model learns from rows later than those it predicts",
             fixes if has_fix else (),
         )
 

@@ -11,8 +11,8 @@ from fieldcraft.core.config_edit import ConfigEdit
 from fieldcraft.data.schema import row_digests
 from fieldcraft.ledger.records import Finding, Severity
 
-WARNING_FRACTION = 0.01
-# Rows without a group do not belong together.
+WARNING_FRACTION = 0.01  # of the rows of a part
+# Of a missing group: rows without one do not belong together.
 MISSING_GROUP_DIGEST = row_digests(pl.DataFrame({"group": pl.Series([None], dtype=pl.String)}))[0]
 
 
@@ -63,7 +63,7 @@ class TrainTestOverlap:
             key=lambda name: n_shared_by_part[name] / max(len(groups_by_part[name]), 1),
         )
         count, n_groups = n_shared_by_part[part], len(groups_by_part[part])
-        # A split by time may keep a group on both sides: its later rows are then to be predicted.
+        # Under a split by time, a group may be on both sides: its later rows are to be predicted.
         yield Finding(
             self.code,
             "info" if context.time_column else "warning",

@@ -1,11 +1,12 @@
-"""The command line: which commands there are, and how a failure ends.
+"""The command line: the list of commands, and what users see when a command fails.
 
-A command's module is imported when the command is called: ``fieldcraft --help`` has to stay as
-fast as Typer itself (tests/test_imports.py). The table below holds what ``--help`` prints.
+The module of a command is imported when the command is called, because ``fieldcraft --help`` has
+to stay as fast as Typer itself (tests/test_imports.py). ``--help`` prints the table below instead.
 """
 
 from __future__ import annotations
 
+import errno
 import sys
 from importlib import import_module
 from typing import Any
@@ -39,7 +40,7 @@ MODULES = {
 # What `--help` prints, in this order; a test compares it with the commands themselves.
 SUMMARIES = {
     "init": "Write a project file for a table, without running anything.",
-    "run": "Go from a table to report and bundle; completed steps are reused.",
+    "run": "Turn a table into a report and a bundle; completed steps are reused.",
     "audit": "Check the data, before and after the split.",
     "split": "Split the rows into train, validation, evaluation and sealed test parts.",
     "baseline": "Train the baselines.",
@@ -100,7 +101,7 @@ def fieldcraft() -> None:
 
 
 def main() -> None:
-    """Run the command line; expected errors print one short block and exit with code 2."""
+    """Run the command line; an expected error prints three short lines and exits with code 2."""
     try:
         app()
     except FieldcraftError as error:
@@ -109,7 +110,7 @@ def main() -> None:
     except OSError as error:
         hint = (
             "free some space, or use another --dir"
-            if error.errno == 28  # ENOSPC
+            if error.errno == errno.ENOSPC
             else "check that the path exists and that you may read and write there"
         )
         print_error(str(error.strerror or error), str(error.filename or type(error).__name__), hint)
@@ -118,7 +119,7 @@ def main() -> None:
         if system_exit.code == EXIT_INTERRUPTED:
             print("interrupted: run the same command again to resume", file=sys.stderr)
         raise
-    except Exception as error:  # noqa: BLE001  users get no traceback; it goes to a file
+    except Exception as error:  # noqa: BLE001  users see no traceback; it goes to a file
         print_error(
             "internal error; completed steps are not lost",
             f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",

@@ -1,4 +1,4 @@
-"""How errors are shown; what that needs is imported when there is one."""
+"""Print errors and save tracebacks; rich is imported only when there is an error."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ OUTCOME_HEADLINES = {
     "too_few_rows": "nothing to do yet",
     "already_running": "nothing done",
 }
-REJECTED_LABEL_COUNTS = {
+REJECTED_LABEL_DESCRIPTIONS = {
     "already_known": "already known",
     "duplicates": "duplicates",
     "contradictory": "contradictory, ignored",
@@ -89,8 +89,8 @@ def print_feedback(result: Json, as_json: bool) -> None:
         print(json.dumps(result))
         return
     print(f"{pluralize(result['new_labels'], 'new label')}, {result['rows']:,} in all: "
-          f"{result['labelled_fraction']:.1%} of the predictions in the log")  # fmt: skip
-    for name, description in REJECTED_LABEL_COUNTS.items():
+          f"{result['labeled_fraction']:.1%} of the predictions in the log")  # fmt: skip
+    for name, description in REJECTED_LABEL_DESCRIPTIONS.items():
         if result[name]:
             print(f"  {result[name]:,} {description}")
     if not result["has_enough_labels"]:
@@ -105,7 +105,7 @@ def print_feedback(result: Json, as_json: bool) -> None:
 
 
 def print_degradation(result: Json) -> None:
-    """Print for all rows and for each group whether the performance degraded."""
+    """Print whether the performance degraded, over all rows and in each group."""
     degraded_groups = [group for group in result["groups"] if group["is_degraded"]]
     if result["is_degraded"]:
         print("DEGRADED: the loss is significantly higher")
@@ -131,7 +131,7 @@ def summarize_windows(result: Json) -> str:
 
 
 def list_notes(result: Json) -> list[str]:
-    """Small windows, the server, columns that are not monitored, the path of the report."""
+    """Notes on small windows, the server, columns that are not monitored, and the report."""
     lines = []
     n_small_windows = result["windows_with_too_few_rows"]
     if 0 < n_small_windows < result["windows"]:
@@ -182,9 +182,9 @@ def print_gates(result: Json) -> None:
         for reason in result["reasons"]:
             print_wrapped(reason)
     if "evaluation_rows" in result:
-        n_uses = format_ordinal(result["evaluation_rows"]["n_uses"])
+        use_ordinal = format_ordinal(result["evaluation_rows"]["n_uses"])
         print_wrapped(f"{result['new_rows']:,} new rows, {result['total_rows']:,} in all; "
-                      f"evaluation rows used for the {n_uses} time")  # fmt: skip
+                      f"evaluation rows used for the {use_ordinal} time")  # fmt: skip
     if result["outcome"] == "promoted":
         print_wrapped("to undo: fieldcraft rollback")
 
@@ -202,12 +202,12 @@ def print_rollback(result: Json, as_json: bool) -> None:
 
 
 def print_versions(versions: Sequence[Json], as_json: bool) -> None:
-    """Print each time that a bundle became the current one."""
+    """Print which bundle became the current one, when, and by whom."""
     if as_json:
         print(json.dumps(versions))
         return
     if not versions:
-        print("no version yet: fieldcraft run makes one")
+        print("no versions yet: fieldcraft run makes the first one")
     for version in versions:
         origin = f"by {version['command']}, {version['user']}" + (
             f", {version['reason']}" if version["reason"] else ""

@@ -34,23 +34,20 @@ from fieldcraft.stages.feedback import feedback as process_labels
 from fieldcraft.stages.monitor import MonitorRequest
 from fieldcraft.stages.monitor import monitor as run_monitor
 
-app = typer.Typer()
+app = typer.Typer(rich_markup_mode=None)  # plain help, as of the whole program
 MAX_REASON_CHARS = 500  # the reason of an automatic retraining goes into the ledger
 MONITORING_FOLDER = "monitoring"
 
 
 @app.command()
 def monitor(
-    bundle: Annotated[str, typer.Argument(help="Bundle; optional inside a project.")],
-    source: Annotated[
-        str | None,
-        typer.Argument(metavar="SOURCE", help="Prediction log folder, or a table."),
-    ] = None,
+    bundle: Annotated[str, typer.Argument(help="Bundle; or, inside a project, the source.")],
+    source: Annotated[str | None, typer.Argument(help="Prediction log folder, or a table.")] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder of state and report.")
+        Path | None, typer.Option("--out", "-o", help="Folder for state and report.")
     ] = None,
     window_rows: Annotated[int | None, typer.Option(min=1, help="Rows per window.")] = None,
-    window: Annotated[str | None, typer.Option(help="Window length instead, e.g. 1h.")] = None,
+    window: Annotated[str | None, typer.Option(help="Length of a window instead, e.g. 1h.")] = None,
     seasonality: Annotated[
         str | None, typer.Option(help="day or week: compare with the same time of day or week.")
     ] = None,
@@ -69,6 +66,7 @@ def monitor(
     as_json: JsonOption = False,
 ) -> None:
     """Report data-quality and drift alerts; exit code 1 if any is active."""
+    # A single argument is the source: the bundle is then that of the project.
     project = find_project(project_dir) if source is None else None
     bundle_path, source_path = (
         (project.bundle_path, bundle) if project else (Path(bundle), str(source))
@@ -102,7 +100,9 @@ def feedback(
     table: Annotated[str, typer.Argument(help="Table of labels: request_id, row, target.")],
     log: Annotated[str, typer.Option(help="Prediction log folder.")],
     bundle: Annotated[Path | None, typer.Option(help="Bundle; by default the project's.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Monitoring folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder that monitor writes to.")
+    ] = None,
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Train a challenger if performance degraded.")
     ] = False,
@@ -155,7 +155,7 @@ def retrain(
     ] = None,
     reason: Annotated[str, typer.Option(help="Reason, kept in the ledger.")] = "",
     force: Annotated[
-        bool, typer.Option("--force", help="Despite data-quality alerts or too few new rows.")
+        bool, typer.Option("--force", help="Train despite data-quality alerts or few new rows.")
     ] = False,
     project_dir: ProjectDirOption = None,
     as_json: JsonOption = False,

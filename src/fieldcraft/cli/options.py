@@ -1,4 +1,4 @@
-"""What several commands share: options, the project of a folder, the progress display."""
+"""Options, project lookup and progress display that several commands share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ProjectDirOption = Annotated[Path | None, typer.Option("--dir", help="Project fo
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 TargetOption = Annotated[
     str | None,
-    typer.Option(help="Target column, by name or by number (from 1); several labels: a,b,c."),
+    typer.Option(help="Target column, by name or by number (from 1); for several labels a,b,c."),
 ]
 ColumnNamesOption = Annotated[
     str | None, typer.Option(help="Column names a,b,... for a file without a header.")
@@ -27,9 +27,9 @@ TableArgument = Annotated[
     typer.Argument(help="Table: .csv, .tsv, .jsonl, .parquet, .zip, a folder, sqlite:///..."),
 ]
 ValidationOption = Annotated[
-    str | None, typer.Option(help="Validation file of a ready-made split.")
+    str | None, typer.Option(help="Validation file of a predefined split.")
 ]
-TestOption = Annotated[str | None, typer.Option(help="Test file of a ready-made split.")]
+TestOption = Annotated[str | None, typer.Option(help="Test file of a predefined split.")]
 TaskOption = Annotated[
     str | None, typer.Option(help="Task: binary, multiclass, multilabel, ordinal, regression.")
 ]

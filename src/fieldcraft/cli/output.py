@@ -230,7 +230,7 @@ def print_status(project: ProjectFolder, as_json: bool) -> None:
 
 
 def print_log(project: ProjectFolder, as_json: bool) -> None:
-    """Print the ledger, one entry a line."""
+    """Print the ledger, one entry per line."""
     entries = _workflows.list_ledger_entries(project)
     if as_json:
         print(json.dumps(entries))
@@ -254,7 +254,7 @@ def format_entry(entry: dict[str, Any]) -> str:
     if entry["kind"] == "finding":
         return f"{body['severity']}: {body['title']}"
     if entry["kind"] == "test_set_opened":
-        return f"opened the test set, time {body['opening_number']}: {body['reason']}"
+        return f"opened the test set, opening {body['opening_number']}: {body['reason']}"
     if entry["kind"] == "step_completed":
         return f"completed in {body['seconds']:.1f} s"
     if entry["kind"] == "final_evaluation":
@@ -271,7 +271,7 @@ def format_value(value: object) -> str:
     if isinstance(value, float):
         return format_number(value)
     text = str(value)
-    # Names and reasons of users are shown in full; a digest is recognized by its length.
+    # Names and reasons that users wrote are shown in full; a digest is recognized by its length.
     return text[:DIGEST_PREFIX_CHARS] if len(text) == DIGEST_CHARS else text
 
 

@@ -32,7 +32,7 @@ STEP_TITLES = {
 }
 BAR_WIDTH = 18
 TITLE_WIDTH = 26
-MIN_FRACTION_FOR_ETA = 0.1  # of a step; from less of it its speed cannot be extrapolated
+MIN_FRACTION_FOR_ETA = 0.1  # of a step; before that its speed is too uncertain to extrapolate
 
 
 class ProgressDisplay:
@@ -56,9 +56,9 @@ class ProgressDisplay:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         """Clear the live display."""
         if self.live:
@@ -96,7 +96,7 @@ class ProgressDisplay:
         """The line of the whole run: steps completed and time left."""
         n_done = self.n_steps - len(self.expected_seconds)
         elapsed = time.monotonic() - self.step_start
-        # The plan's estimate at first; from a tenth of the step on, its own speed.
+        # At first the estimate of the plan; from a tenth of the step on, its measured speed.
         remaining = max(self.expected_seconds.get(step, 0.0) - elapsed, 0.0)
         if fraction is not None and fraction > MIN_FRACTION_FOR_ETA:
             remaining = elapsed / fraction - elapsed
@@ -131,7 +131,7 @@ class ProgressDisplay:
 def show_row_progress(
     title: str, is_silent: bool, console: Console | None = None
 ) -> Iterator[Callable[[int, float], None]]:
-    """Show on a terminal the fraction of rows done, rows a second and the time left.
+    """Show on a terminal the fraction of rows done, rows per second and the time left.
 
     Args:
         title: shown before the bar.
@@ -157,9 +157,9 @@ def show_row_progress(
 
 
 class EtaEstimator:
-    """Estimates rows a second and the time left.
+    """Estimates rows per second and the time left.
 
-    What an interrupted run had completed before does not count for the speed.
+    Rows that an interrupted run completed before do not count toward the speed.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -177,7 +177,7 @@ class EtaEstimator:
         self.fraction = fraction
 
     def format(self) -> str:
-        """Fraction done, rows a second and the time left once they can be estimated.
+        """Fraction done, rows per second and the time left once they can be estimated.
 
         >>> eta = EtaEstimator(iter([0.0, 10.0]).__next__)
         >>> eta.update(0, 0.2), eta.update(5_000, 0.6)

@@ -44,7 +44,7 @@ from fieldcraft.stages._workflows import (
 from fieldcraft.stages.init import InitRequest
 from fieldcraft.stages.init import init as write_project
 
-app = typer.Typer()
+app = typer.Typer(rich_markup_mode=None)  # plain help, as of the whole program
 
 
 def run_stages(
@@ -120,7 +120,7 @@ def run(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Go from a table to report and bundle; completed steps are reused."""
+    """Turn a table into a report and a bundle; completed steps are reused."""
     run_options = RunOptions(
         table,
         split_names(target),

@@ -1,4 +1,4 @@
-"""Turn the arguments of `fieldcraft run` into a project and edits of its file."""
+"""Turn the options of `fieldcraft run` into a project and edits of its project file."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class RunOptions:
 
 
 def preview_run(run_options: RunOptions, until: str | None) -> list[PlannedStep]:
-    """The steps of a run; nothing is written, not even a new project."""
+    """The steps of a run, without writing anything: a new project is not created either."""
     is_existing = (
         run_options.table is None
         or (
@@ -89,7 +89,7 @@ def prepare_project(run_options: RunOptions) -> ProjectFolder:
     edits = [
         ConfigEdit(path, value)
         for path, value in options.items()
-        # An edit that changes nothing would still touch the file, and its digest is in step keys.
+        # Values that do not change are not written: the file stays as the user left it.
         if value is not None and get_setting(project, path) != value
     ]
     if edits:
@@ -142,10 +142,10 @@ def open_or_create_project(run_options: RunOptions) -> ProjectFolder:
 
 
 def require_same_data(project: ProjectFolder, run_options: RunOptions) -> None:
-    """Check that the project was made from the table and target that were given.
+    """Check that the project was made from the given table and target.
 
     Raises:
-        ProjectError: it was made from others.
+        ProjectError: it was made from another table or target.
     """
     settings = project.load_settings()
     sources = settings.data.source_files()
@@ -159,7 +159,7 @@ def require_same_data(project: ProjectFolder, run_options: RunOptions) -> None:
     target_names = tuple(resolve_target_name(target, names) for target in run_options.targets)
     if not is_same or settings.problem.targets != target_names:
         raise ProjectError(
-            f"the folder {project.root} holds a project on other data",
+            f"the folder {project.root} holds a project for other data",
             detail=f"{sources.train}, target {join_names(settings.problem.targets)}",
             hint="pass the name of a new folder with --dir",
         )

@@ -14,7 +14,7 @@ from fieldcraft.cli.options import (
 )
 from fieldcraft.project.project_file import build_editor_schema
 
-app = typer.Typer()
+app = typer.Typer(rich_markup_mode=None)  # plain help, as of the whole program
 
 
 @app.command()

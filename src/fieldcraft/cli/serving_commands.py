@@ -1,4 +1,4 @@
-"""Commands that predict with a bundle: tables and HTTP; no training library is imported."""
+"""Commands that predict with a bundle, for a table or over HTTP, without training libraries."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from fieldcraft.stages.predict import predict as predict_table
 from fieldcraft.stages.serve import ServeRequest
 from fieldcraft.stages.serve import serve as run_server
 
-app = typer.Typer()
+app = typer.Typer(rich_markup_mode=None)  # plain help, as of the whole program
 
 
 @app.command()
 def predict(
-    bundle: Annotated[str, typer.Argument(help="Bundle; optional inside a project.")],
+    bundle: Annotated[str, typer.Argument(help="Bundle; or, inside a project, the table.")],
     rows: Annotated[str | None, typer.Argument(help="Table of rows to predict.")] = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Output: .csv, .parquet or .jsonl.")
@@ -39,6 +39,7 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Predict the rows of a table with a bundle; resumes after an interruption."""
+    # A single argument is the table: the bundle is then that of the project.
     bundle_path, table = (
         (find_project(project_dir).bundle_path, bundle) if rows is None else (Path(bundle), rows)
     )
@@ -65,11 +66,12 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[
         int,
+        # Vertex AI sets AIP_HTTP_PORT.
         typer.Option(help="Port; 0 picks a free one.", envvar=["AIP_HTTP_PORT", "FIELDCRAFT_PORT"]),
     ] = 8000,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes per model.")] = 1,
     token_file: Annotated[
-        Path | None, typer.Option(help="File with the access token; or FIELDCRAFT_TOKEN.")
+        Path | None, typer.Option(help="File with the access token; or set FIELDCRAFT_TOKEN.")
     ] = None,
     cert: Annotated[Path | None, typer.Option(help="TLS certificate.")] = None,
     key: Annotated[Path | None, typer.Option(help="TLS private key.")] = None,

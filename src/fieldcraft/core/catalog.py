@@ -30,17 +30,18 @@ PLUGIN_OBJECT_NAMES: dict[str, str] = {
 
 
 class DeferredFunction:
-    """A method that is a function of another module, imported when it is first asked for.
+    """A class attribute that resolves to a function of another module, imported on first access.
 
-    A declaration stays light with it, and a call takes no frame of its own.
+    A plug-in that declares its methods with it can be imported without their dependencies, such
+    as torch, and a call adds no stack frame.
     """
 
     def __init__(self, target: str) -> None:
-        """Name the function as ``package.module:function``."""
+        """Set the function, as ``package.module:function``."""
         self.target = target
 
     def __get__(self, instance: object, owner: type) -> Any:
-        """The function; it is not bound, so it gets the arguments of the call alone."""
+        """Return the function itself, not bound to the instance."""
         module, _, name = self.target.partition(":")
         return getattr(importlib.import_module(module), name)
 
@@ -54,7 +55,7 @@ def find_plugin_modules(group: str) -> dict[str, str]:
     package = f"fieldcraft.{group}"
     spec = importlib.util.find_spec(package)
     folders = list(spec.submodule_search_locations or []) if spec else []
-    # `_base.py` and the like are shared by the plug-ins of a group, and are none themselves.
+    # Modules such as `_base.py` are shared by the plug-ins of a group; they are not plug-ins.
     builtin_modules = {
         module.name: f"{package}.{module.name}"
         for module in pkgutil.iter_modules(folders)
@@ -78,7 +79,7 @@ def list_plugins(group: str) -> list[str]:
 
 
 def load_plugin(group: str, name: str) -> Any:
-    """Return the plug-in of that name, imported on first use.
+    """Return the plug-in with a name, imported on first use.
 
     Raises:
         PluginError: there is no such plug-in, or its module does not define the object.

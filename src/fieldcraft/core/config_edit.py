@@ -15,7 +15,7 @@ class ConfigEdit:
     append: bool = False
 
     def describe(self) -> str:
-        """Return the edit as the line that a user would write by hand."""
+        """Return the edit in words, as ``path: value`` or ``path: add value``."""
         dotted_path = ".".join(self.path)
         return (
             f"{dotted_path}: add {self.value!r}" if self.append else f"{dotted_path}: {self.value}"

@@ -21,7 +21,7 @@ def canonical_json(value: Any) -> bytes:
     Raises:
         ValueError: the value holds NaN or infinity, which JSON cannot represent.
     """
-    # NaN is refused: it is not JSON, so that other programs could not recompute the digest.
+    # NaN is refused: it is not valid JSON, so other programs could not recompute the digest.
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).encode()

@@ -9,7 +9,7 @@ FieldcraftError
 ├── SealError               the sealed test set
 ├── LedgerError             the ledger
 ├── BundleError             a bundle that cannot be written, trusted or run
-├── PluginError             an unknown kind, task, learner, check, stage or format
+├── PluginError             an unknown kind, task, learner, check, stage, format or source
 └── MissingExtraError       an optional dependency that is not installed
 """
 
@@ -36,15 +36,15 @@ class FieldcraftError(Exception):
         self.hint = hint
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Exceptions are pickled as their class and `args`, which would drop the keyword-only
-        # parts, so an error of a worker process could not be unpickled here.
+        # Exceptions are pickled as their class and `args`, which lack the keyword-only arguments:
+        # without this, an error of a worker process could not be unpickled in the parent.
         return _rebuild_error, (type(self), self.what, self.detail, self.hint)
 
 
 def _rebuild_error(
     error_type: type[FieldcraftError], what: str, detail: str, hint: str
 ) -> FieldcraftError:
-    """Build an unpickled error anew."""
+    """Create an error from its pickled parts."""
     return error_type(what, detail=detail, hint=hint)
 
 
@@ -61,7 +61,7 @@ class InputError(DataError, ValueError):
 
 
 class BlockedByFindingsError(FieldcraftError):
-    """A finding of severity "error" blocks the run until it is fixed or accepted by its code."""
+    """A finding of severity "error" blocks the run until it is fixed or accepted by name."""
 
 
 class TrainingError(FieldcraftError):
@@ -96,8 +96,8 @@ def did_you_mean(name: str, known_names: Iterable[str]) -> str:
     """
     choices = sorted(set(known_names))
     choice_by_lower_name = {choice.lower(): choice for choice in choices}
-    # Compared in lower case, so that a wrong case alone is always a match; .6 is the default of
-    # difflib, below which suggestions are more puzzling than a list of the choices.
+    # Compared in lower case, so that a name in the wrong case always matches. The cutoff of .6 is
+    # the default of difflib; below it, a list of the choices helps more than a suggestion.
     matches = difflib.get_close_matches(name.lower(), list(choice_by_lower_name), n=1, cutoff=0.6)
     if matches:
         return f"did you mean {choice_by_lower_name[matches[0]]!r}?"

@@ -25,7 +25,7 @@ def fsync_path(path: Path) -> None:
 
 
 def file_stamp(path: str | Path) -> tuple[int, int]:
-    """Return size (bytes) and modification time (ns) of a file, a cheap sign of a change.
+    """Return size (bytes) and modification time (ns) of a file, to notice changes cheaply.
 
     Raises:
         OSError: there is no such file, or it may not be read.
@@ -49,13 +49,13 @@ def publish_file(temporary_path: Path, target_path: Path, *, sync_folder: bool =
         temporary_path: a closed file in the same file system.
         target_path: the final name; an existing file is replaced.
         sync_folder: whether the new name is on disk when this returns. Without it a crash may
-            bring back the old file, but never a part of one.
+            bring back the old file, but never leaves a part of a file.
     """
     # First the content, then the name: file systems may write a rename to disk before the data
     # it refers to, and a crash between them would leave an empty file under the final name.
     fsync_path(temporary_path)
     os.replace(temporary_path, target_path)
-    # The rename is an entry of the folder, and is on disk only once that is synced.
+    # The rename changes the folder, and is on disk only once the folder is synced.
     if sync_folder:
         fsync_path(target_path.parent)
 
@@ -68,7 +68,7 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
         temporary_path.write_bytes(data)
         publish_file(temporary_path, path)
     finally:
-        temporary_path.unlink(missing_ok=True)  # a full disk must not be filled further by retries
+        temporary_path.unlink(missing_ok=True)  # otherwise retries would fill a full disk further
 
 
 def atomic_write_text(path: Path, text: str) -> None:
@@ -143,7 +143,7 @@ def swap_folders(first: Path, second: Path) -> bool:
 def atomic_folder(target_folder: Path) -> Iterator[Path]:
     """Yield a folder to fill, which gets its final name only if the block raises nothing."""
     temporary_folder = target_folder.with_name(f".{target_folder.name}.{os.getpid()}.tmp")
-    # A killed process whose number was given out again may have left a half-filled folder.
+    # A killed process with the same ID may have left a half-filled folder.
     shutil.rmtree(temporary_folder, ignore_errors=True)
     temporary_folder.mkdir(parents=True)
     try:
@@ -159,9 +159,9 @@ def try_lock(path: Path) -> Iterator[bool]:
 
     The system frees the lock when the process ends, however it ends.
     """
-    # flock, and no file that is created and removed: that one would survive a killed process
-    # and lock everybody out. The file itself stays, as removing it would let a third process
-    # lock a new file of this name while a second one still waits for the old one.
+    # Not a lock by creating and removing the file: after a killed process the file would stay and
+    # block all others. The file is never removed: while one process holds a lock on the removed
+    # file, another could create and lock a new file of the same name.
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as stream:
         try:

@@ -84,20 +84,20 @@ def open_resumable_parts(out: Path, key: str) -> Iterator[ResumableParts]:
         key_folder.mkdir(exist_ok=True)
         try:
             yield ResumableParts(key_folder)
-        except BaseException:  # KeyboardInterrupt too: its parts are what the next run resumes from
+        except BaseException:  # also after Ctrl+C, the next run resumes from the complete parts
             if not any(key_folder.glob("*.json")):  # no part is complete
                 shutil.rmtree(parts_folder)
             raise
-        # Key folder first: a crash in the middle of removing `.OUT.parts` as a whole could leave
-        # some parts of a finished output, which a later run would resume from.
+        # The key folder goes first: if a crash interrupted the removal of `.OUT.parts` as a whole,
+        # some parts of a finished output could remain, and a later run would resume from them.
         remove_atomically(key_folder)
         shutil.rmtree(parts_folder)
 
 
 def remove_atomically(folder: Path) -> None:
     """Remove a folder of parts so that a crash never leaves some of them under its name."""
-    # Renamed first, in one step: a folder half removed is then none of any key, and the next
-    # run, which removes folders of other keys, finishes the work.
+    # Renamed first, in one step: a half-removed folder then matches no key, and the next run,
+    # which removes the folders of other keys, removes the rest.
     trash_folder = folder.with_name("removed")
     if folder != trash_folder:
         shutil.rmtree(trash_folder, ignore_errors=True)

@@ -9,5 +9,5 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Json = dict[str, Any]
-# Called with a message and the fraction that is done, None where it is unknown.
+# Called with a message and the fraction done (0 to 1), or None if that is unknown.
 ProgressCallback = Callable[[str, float | None], None]

@@ -1,4 +1,4 @@
-"""Parse cells of text as numbers, dates or booleans, here and nowhere else."""
+"""Parse cells of text as numbers, dates or booleans; no other module does."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy.typing as npt
 import polars as pl
 
 # Common markers of missing values, compared in lower case. Words that may be real categories
-# ("none", "unknown") are not here: the check `sentinel_values` reports them.
+# ("none", "unknown") are left out: the check `sentinel_values` reports them.
 MISSING_MARKERS = frozenset({"?", "na", "n/a", "#n/a", "nan", "null", "-", "--", ".", "<na>"})
 
-# Unambiguous formats come first. Of 01/02/2024 the day is taken first, as in most countries; a
-# column with a day above 12 in the second place fails that format and gets the American one.
+# Unambiguous formats come first. 01/02/2024 is read as the first of February, as in most countries;
+# a column with a second number above 12 fails that format and gets the American one.
 DATETIME_FORMATS = (
     "%Y-%m-%d",
     "%Y-%m-%d %H:%M:%S",
@@ -42,11 +42,13 @@ DATETIME_FORMATS = (
     "%B %d, %Y",
 )
 MIN_PARSED_FRACTION = 0.95  # of the values, for a column to count as numbers or dates
+DECIMAL_MARK_SAMPLE_ROWS = 10_000
+DATETIME_SAMPLE_ROWS = 2_000
 TRUE_WORDS = frozenset({"true", "t", "yes", "y", "on", "1", "1.0"})
 CASE_VARIANTS = (str, str.capitalize, str.upper)
 FALSE_WORDS = frozenset({"false", "f", "no", "n", "off", "0", "0.0"})
 CELL_COLUMN = "cell"  # name of the column in expressions
-# The first group starts with 1 to 9: with a zero, as in 0,123, the mark is a decimal one.
+# The first group starts with 1 to 9: in 0,123 the comma is a decimal mark.
 GROUPED_NUMBER_PATTERNS = {  # numbers with thousands separators, by separator
     ",": r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?$",
     ".": r"^[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?$",
@@ -91,7 +93,7 @@ def set_null(column: pl.Series, mask: pl.Series | npt.NDArray[np.bool_]) -> pl.S
 def detect_decimal_mark(values: pl.Series) -> str:
     """Return the decimal mark of a text column: a comma if more cells are numbers with it."""
     # Ties go to the point, as most files have it and whole numbers fit both.
-    head = values.head(10_000)
+    head = values.head(DECIMAL_MARK_SAMPLE_ROWS)
     n_with_point = len(head) - parse_numbers(head, ".").null_count()
     n_with_comma = len(head) - parse_numbers(head, ",").null_count()
     return "," if n_with_comma > n_with_point else "."
@@ -133,7 +135,7 @@ def clip(column: pl.Series, low: float, high: float) -> pl.Series:
 
 
 def parse_booleans(column: pl.Series) -> pl.Series:
-    """Parse cells as booleans; words that are neither yes nor no become null."""
+    """Parse cells as booleans; words that are neither true nor false become null."""
     if column.dtype == pl.Boolean:
         return column
     text = column.cast(pl.String)
@@ -162,14 +164,14 @@ def boolean_word_enum() -> tuple[pl.Enum, int]:
 
 def detect_datetime_format(values: pl.Series) -> str | None:
     """Return the first format that parses at least 95 % of the first 2,000 values, or None."""
-    head = values.head(2_000).cast(pl.String)
-    # Cheap and rarely wrong: without a separator between digits no format can match.
+    head = values.head(DATETIME_SAMPLE_ROWS).cast(pl.String)
+    # A cheap test of a few values spares most columns the trials below: all formats have a
+    # separator between digits.
     if not len(head) or not head.head(20).str.contains(r"\d.*[-/. ,:].*\d").any():
         return None
+    max_failures = (1 - MIN_PARSED_FRACTION) * len(head)
     for format_string in DATETIME_FORMATS:
-        if parse_datetimes(head, format_string).null_count() <= (1 - MIN_PARSED_FRACTION) * len(
-            head
-        ):
+        if parse_datetimes(head, format_string).null_count() <= max_failures:
             return format_string
     return None
 
@@ -194,13 +196,14 @@ def parse_datetimes(column: pl.Series, format_string: str) -> pl.Series:
 
 @cache
 def datetime_expr(format_string: str) -> pl.Expr:
-    """Return the expression that parses a cell as a datetime; one, as each call costs time."""
+    """Return the expression that parses a cell as a datetime, cached: building one takes time."""
     text = pl.col(CELL_COLUMN).str.strip_chars()
     if "%Y" in format_string:  # %Y accepts two digits: "5/6/24" would be in the year 24
         text = pl.when(text.str.contains(r"\d{4}")).then(text)
     if "%#z" in format_string:
         zoned = text.str.to_datetime(format_string, strict=False, time_unit="us", time_zone="UTC")
         return zoned.dt.replace_time_zone(None)
+    # Z stands for UTC, the time zone that all datetimes are converted to.
     text, format_string = text.str.strip_suffix("Z"), format_string.removesuffix("Z")
     if "%H" in format_string:
         return text.str.to_datetime(format_string, strict=False, time_unit="us")

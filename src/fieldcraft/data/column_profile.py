@@ -1,6 +1,6 @@
 """Column profiles: counts, distinct values, and what the cells could be parsed as.
 
-Kinds infer the type of a column from its profile, checks and the report use it. Nothing here
+Kinds infer the type of a column from its profile; checks and the report use it too. Nothing here
 depends on the target, so profiles may be computed from all rows without a leak.
 """
 
@@ -35,13 +35,13 @@ class TypeInference:
 class ColumnProfile:
     """Statistics of one column, computed on first use, before its kind is known."""
 
-    def __init__(self, column: pl.Series, missing: Sequence[str] = ()) -> None:
-        """Profile a column as read, with the markers of missing values."""
+    def __init__(self, column: pl.Series, missing_markers: Sequence[str] = ()) -> None:
+        """Profile a column as read; the markers stand for missing values."""
         self.name = column.name
         self.raw = column
-        self.column = normalize_missing(column, missing)
+        self.column = normalize_missing(column, missing_markers)
 
-    # Cached, as kinds, checks and the report ask for the same statistics.
+    # Cached, since kinds, checks and the report use the same statistics.
     @cached_property
     def n_rows(self) -> int:
         """Number of rows."""
@@ -61,7 +61,7 @@ class ColumnProfile:
     def value_counts(self) -> pl.DataFrame:
         """Distinct values, columns ``value`` and ``count``, most frequent first."""
         counted = self.present_values.alias("value").value_counts(name="count")
-        # Ties by value, as the order of `value_counts` changes from run to run.
+        # Ties are ordered by value, since the order of `value_counts` changes from run to run.
         return counted.sort(["count", "value"], descending=[True, False])
 
     @cached_property
@@ -131,6 +131,8 @@ class ColumnProfile:
         return [(str(value), int(count)) for value, count in head.iter_rows()]
 
 
-def profile_columns(frame: pl.DataFrame, missing: Sequence[str] = ()) -> dict[str, ColumnProfile]:
+def profile_columns(
+    frame: pl.DataFrame, missing_markers: Sequence[str] = ()
+) -> dict[str, ColumnProfile]:
     """Return the profile of each column of a frame, by name."""
-    return {name: ColumnProfile(frame[name], missing) for name in frame.columns}
+    return {name: ColumnProfile(frame[name], missing_markers) for name in frame.columns}

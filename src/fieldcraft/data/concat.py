@@ -42,7 +42,7 @@ def read_and_concat(
     Raises:
         DataError: a file cannot be read, or its columns differ from those of the others.
     """
-    # Before reading: the same table as CSV and Parquet would double every row in silence.
+    # Before reading: the same table as both CSV and Parquet would silently double every row.
     reject_duplicate_tables(locations, address)
     if len(locations) == 1:
         return read_location(locations[0], names)
@@ -89,7 +89,7 @@ def read_table_files(
 
 
 def describe_files(results: Sequence[tuple[SourceLocation, ReadResult]]) -> str:
-    """Return the names of the first files with their numbers of rows."""
+    """Return the names and row counts of the first files."""
     files = [f"{location.path.name} ({result.frame.height:,})" for location, result in results]
     return truncated_list(files, 5)
 
@@ -135,14 +135,14 @@ def align_columns(tables: Sequence[tuple[str, pl.DataFrame]]) -> list[pl.DataFra
     Raises:
         DataError: a table does not have the columns that most tables have.
     """
-    # Most tables decide, not the first: the odd one is named even where it comes first.
+    # The majority decides, not the first table: the error names the odd one even if it is first.
     modal_columns = Counter(frozenset(frame.columns) for _, frame in tables).most_common(1)[0][0]
     for name, frame in tables:
         lacking, extra = modal_columns.difference(frame.columns), set(frame.columns) - modal_columns
         if lacking or extra:
-            parts = [("lacks", sorted(lacking)), ("has in addition", sorted(extra))]
+            differences = [("lacks", sorted(lacking)), ("has in addition", sorted(extra))]
             shortened = [
-                (verb, [column[:MAX_NAME_CHARS] for column in names]) for verb, names in parts
+                (verb, [column[:MAX_NAME_CHARS] for column in names]) for verb, names in differences
             ]
             raise DataError(
                 f"{name} does not have the columns of the other files",
@@ -161,18 +161,20 @@ def concat_column(name: str, frames: Sequence[pl.DataFrame], address: str) -> pl
         DataError: some tables hold dates or times in it, and some another type.
     """
     parts = [frame[name] for frame in frames]
-    # A column without any value has whatever type its reader chose, which must not count.
+    # The type of a column without values is arbitrary, so it does not count.
     dtypes = {part.dtype for part in parts if part.null_count() < len(part)}
     if len(dtypes) > 1 and not all(dtype.is_numeric() for dtype in dtypes):
-        refuse_temporal(dtypes, name, address)
+        reject_mixed_temporal(dtypes, name, address)
         dtypes = {pl.String()}
     if len(dtypes) == 1:
         parts = [part.cast(*dtypes) for part in parts]
     return pl.concat([part.to_frame() for part in parts], how="vertical_relaxed").to_series()
 
 
-def refuse_temporal(dtypes: Iterable[pl.DataType], name: str, address: str) -> None:
-    """Refuse dates and times among the types of a column: as text they would be compared as words.
+def reject_mixed_temporal(dtypes: Iterable[pl.DataType], name: str, address: str) -> None:
+    """Check that a column of mixed types holds no dates or times.
+
+    As text, dates of different types would not be equal or sort in order of time.
 
     Raises:
         DataError: one of the types is a date or a time.

@@ -29,7 +29,7 @@ from fieldcraft.data.csv_parser import (
 )
 from fieldcraft.data.csv_sniffer import CsvDialect, unlimited_cell_length
 
-MAX_LONG_ROWS_CHECKED = 1_000  # rows with one cell too many; checking more is not worth the time
+MAX_LONG_ROWS_CHECKED = 1_000  # rows with one cell too many; more go to the strict parser unchecked
 SCAN_BLOCK_BYTES = 1 << 20  # about the size of a CPU cache
 NEWLINE, QUOTE, BLANK = ord("\n"), ord('"'), ord(" ")
 
@@ -110,7 +110,7 @@ def parse_csv_fast(
     for row in rows[: header.n_rows]:
         check_header_quotes(offsets.row_lines(row), int(offsets.last_lines[row]), delimiter)
     rows, n_columns = rows[header.n_rows :], len(header.names)
-    if n_columns < 2 or have_trailing_delimiters(offsets, rows, n_columns):
+    if n_columns < 2 or has_trailing_delimiters(offsets, rows, n_columns):
         return None
     malformed = find_malformed_rows(offsets, rows, delimiter, n_columns)
     sound_rows = rows[~np.isin(rows, list(malformed))] if malformed else rows
@@ -123,7 +123,7 @@ def parse_csv_fast(
 def find_malformed_rows(
     offsets: RowOffsets, rows: Array, delimiter: str, n_columns: int
 ) -> dict[int, MalformedRow]:
-    """Return the malformed ones among the rows with another width or several lines, by number."""
+    """Return the malformed rows by number; only rows of another width or several lines can be."""
     malformed = {}
     for row in rows[(offsets.n_cells[rows] != n_columns) | (offsets.n_lines[rows] > 1)]:
         line, n_cells = int(offsets.last_lines[row]), int(offsets.n_cells[row])
@@ -148,28 +148,29 @@ def find_row_offsets(text: str, delimiter: str, lines_before: int = 0) -> RowOff
     quotes = find_positions(codes, QUOTE) if '"' in text else np.array([], dtype=np.int64)
     ends = newlines
     if len(quotes):
-        if not are_quotes_regular(codes, quotes, ord(delimiter)):
+        if not is_quoting_regular(codes, quotes, ord(delimiter)):
             return None
         # Inside a quoted cell the number of quotes before a position is odd; doubled quotes keep
         # the parity. So newlines and delimiters after an odd number belong to a cell.
         ends = newlines[np.searchsorted(quotes, newlines) % 2 == 0]
         delimiters = delimiters[np.searchsorted(quotes, delimiters) % 2 == 0]
     starts = np.concatenate([[0], ends[:-1] + 1])
-    # The substring search is fast but also finds blanks inside quoted cells, so a hit is checked.
-    has_leading_blanks = any(at in text for at in (f"{delimiter} ", "\n ")) or text.startswith(" ")
+    # The substring search is fast but also finds blanks inside quoted cells, so hits are verified.
+    cell_starts = (f"{delimiter} ", "\n ")
+    has_leading_blanks = text.startswith(" ") or any(start in text for start in cell_starts)
     if has_leading_blanks:
         has_leading_blanks = bool(
             (codes[starts] == BLANK).any() or (codes[delimiters + 1] == BLANK).any()
         )
-    widths = np.diff(np.searchsorted(delimiters, ends), prepend=0) + 1
-    lines = np.searchsorted(newlines, ends) + 1 + lines_before
+    n_cells = np.diff(np.searchsorted(delimiters, ends), prepend=0) + 1
+    last_lines = np.searchsorted(newlines, ends) + 1 + lines_before
     return RowOffsets(
         data,
         delimiter,
         starts,
         ends,
-        widths,
-        lines,
+        n_cells,
+        last_lines,
         bool(len(quotes)),
         has_leading_blanks,
         lines_before,
@@ -185,12 +186,12 @@ def find_positions(codes: Array, code: int) -> Array:
     return np.concatenate(blocks)
 
 
-def are_quotes_regular(codes: Array, quotes: Array, delimiter: int) -> bool:
+def is_quoting_regular(codes: Array, quotes: Array, delimiter: int) -> bool:
     """Return whether each quoted cell is quoted as a whole, with quotes inside it doubled."""
     if len(quotes) % 2:
         return False
     opening, closing = quotes[0::2], quotes[1::2]
-    # `opening - 1` of the first byte is -1: the final newline, as if one stood before the text.
+    # At the first byte `opening - 1` is -1, the final newline: as if a newline preceded the text.
     before, after = codes[opening - 1], codes[closing + 1]
     borders = [delimiter, NEWLINE, QUOTE]
     return bool(np.isin(before, borders).all() and np.isin(after, borders).all())
@@ -206,7 +207,7 @@ def nonblank_rows(offsets: RowOffsets) -> Array:
     return np.flatnonzero(is_nonblank)
 
 
-def have_trailing_delimiters(offsets: RowOffsets, rows: Array, n_columns: int) -> bool:
+def has_trailing_delimiters(offsets: RowOffsets, rows: Array, n_columns: int) -> bool:
     """Return whether rows have an empty cell too many, from a delimiter at the end of the line."""
     longer_rows = rows[offsets.n_cells[rows] == n_columns + 1]
     if len(longer_rows) > MAX_LONG_ROWS_CHECKED:
@@ -224,7 +225,7 @@ def build_frame(offsets: RowOffsets, rows: Array, header: Sequence[str]) -> pl.D
     # Consecutive rows are copied as one slice; the view avoids a second copy of each.
     view = memoryview(offsets.data)
     selected_bytes = b"".join(view[start:end] for start, end in zip(starts, ends, strict=True))
-    if selected_bytes.startswith(codecs.BOM_UTF8):  # Polars would drop it
+    if selected_bytes.startswith(codecs.BOM_UTF8):  # here it is data, and Polars would drop it
         return None
     frame = pl.read_csv(
         selected_bytes,

@@ -19,11 +19,11 @@ from fieldcraft.data.csv_sniffer import CsvDialect, unlimited_cell_length
 
 END_OF_TEXT = "\x04"  # end of transmission: no text file has this row
 HEADER_SAMPLE_ROWS = 100  # rows that determine the width of a table without a header
-# Of the lines of a quoted cell that look like whole rows, from which on its quote counts as stray.
-# Not all of them: one malformed line among many swallowed rows must not hide the rest.
+# If at least this fraction of the lines of a quoted cell look like whole rows, its quote is stray.
+# Not all of them must: one malformed line among many swallowed rows must not hide the rest.
 MIN_ROWLIKE_FRACTION = 0.9
 
-# The wrong number of cells, a quotation mark that joins rows, NUL characters.
+# A wrong number of cells, a quotation mark that joins rows, or NUL characters.
 RowFault = Literal["width", "stray_quote", "nul"]
 
 
@@ -100,7 +100,7 @@ def parse_csv_strict(
     csv_rows = (
         read_csv_rows(lines, dialect.delimiter, lines_before)
         if dialect.delimiter
-        else read_uncut_lines(lines)
+        else read_single_cell_rows(lines)
     )
     header = header or determine_header(csv_rows.rows[:HEADER_SAMPLE_ROWS], dialect, names)
     spans = [
@@ -117,7 +117,7 @@ def parse_csv_strict(
         csv_rows.rows[header.n_rows :], spans[header.n_rows :], strict=True
     ):
         cells = row[:-1] if len(row) == n_columns + 1 and not row[-1].strip() else row
-        # Most rows need no look at their lines, which is much slower than counting cells.
+        # Counting cells clears most rows; checking their lines is much slower.
         is_suspect = has_nul or end - start > 1 or len(cells) != n_columns
         if is_suspect and (
             malformed_row := check_row(
@@ -141,7 +141,7 @@ def text_frame(rows: Sequence[Sequence[str]], header: Sequence[str]) -> pl.DataF
     )
 
 
-def read_uncut_lines(lines: Sequence[str]) -> CsvRows:
+def read_single_cell_rows(lines: Sequence[str]) -> CsvRows:
     """Return each line that is not blank as a row of one cell."""
     numbers = [number for number, line in enumerate(lines, 1) if line.strip()]
     return CsvRows([[lines[number - 1]] for number in numbers], numbers, numbers)
@@ -153,8 +153,8 @@ def read_csv_rows(lines: Sequence[str], delimiter: str, lines_before: int = 0) -
     Raises:
         DataError: a quote opens a cell and none closes it.
     """
-    # A sentinel row at the end: if it does not come back, an open quote has swallowed it, which
-    # the csv module itself does not report.
+    # A sentinel row at the end: if the reader does not return it, an open quote has swallowed it.
+    # The csv module itself does not report that.
     input_lines = chain((f"{line}\n" for line in lines), [END_OF_TEXT])
     reader = csv.reader(input_lines, delimiter=delimiter, skipinitialspace=True)
     csv_rows = CsvRows([], [], [])
@@ -187,7 +187,7 @@ def is_nonblank_row(row: Sequence[str]) -> bool:
 def check_row(
     lines: Sequence[str], last_line: int, n_cells: int, delimiter: str, n_columns: int
 ) -> MalformedRow | None:
-    """Return what is wrong with a row, or None.
+    """Return the fault of a row, or None if the row is sound.
 
     Args:
         lines: the lines of the row.
@@ -206,14 +206,15 @@ def check_row(
 def has_stray_quote(lines: Sequence[str], delimiter: str, n_columns: int) -> bool:
     """Return whether a stray quote has joined several rows into this one.
 
-    It has if a quoted cell goes on after its closing quote, or if its lines look like whole rows.
+    This is so if a quoted cell continues after its closing quote, or if its lines look like whole
+    rows.
     """
     try:
         list(csv.reader([f"{line}\n" for line in lines], delimiter=delimiter, strict=True,
                         skipinitialspace=True))  # fmt: skip
     except csv.Error:
         return True
-    # A delimiter followed by a blank is taken for prose, whose commas may add up by chance.
+    # A delimiter followed by a blank is a sign of prose, whose commas may match by chance.
     looks_like_row = [
         line.count(delimiter) == n_columns - 1 and f"{delimiter} " not in line
         for line in lines

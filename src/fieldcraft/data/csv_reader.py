@@ -50,7 +50,7 @@ def read_delimited_text(content: bytes, name: str, names: Sequence[str] = ()) ->
         return ReadResult(pl.DataFrame())
     dialect = replace(detect_dialect(text), encoding=decoded.encoding)
     if declaration := SEP_DECLARATION_PATTERN.match(text):
-        # A blank line takes its place, so that line numbers stay right.
+        # A blank line replaces it, so that line numbers stay right.
         text = "\n" + text[declaration.end() :]
     # The fast parser returns None where it could differ from the strict one.
     try:
@@ -85,19 +85,20 @@ def reject_malformed(parsed: ParsedTable, name: str) -> None:
     """Check that at most 1 % of the rows, or one row, are malformed.
 
     Raises:
-        DataError: more are, counted by the lines lost with them.
+        DataError: there are more; each counts with all lines that are lost with it.
     """
     n_lost_lines = sum(row.n_lines for row in parsed.malformed)
     if n_lost_lines <= max(1, MAX_MALFORMED_FRACTION * parsed.n_rows):
         return
     width = parsed.frame.width
-    shown = f"first such lines: {truncated_list([str(row) for row in parsed.malformed], 5)}"
+    shown_lines = f"first such lines: {truncated_list([str(row) for row in parsed.malformed], 5)}"
     modal_width, count = Counter(row.n_cells for row in parsed.malformed).most_common(1)[0]
-    # Nearly all rows agree on another width: it is the header that is wrong, not the rows.
+    # If nearly all rows have the same other width, the header is wrong, not the rows. That takes
+    # at least three rows.
     if modal_width != width and count > 0.9 * parsed.n_rows > 2:
         raise DataError(
             f"the first row of {name} has {pluralize(width, 'cell')}, the others {modal_width}",
-            detail=shown,
+            detail=shown_lines,
             hint="delete the lines above the column names, or give every column a name; "
             "pass --names for a file without a header",
         )
@@ -107,7 +108,7 @@ def reject_malformed(parsed: ParsedTable, name: str) -> None:
     raise DataError(
         f"{len(parsed.malformed):,} of {parsed.n_rows:,} rows of {name} "
         + message.format(width=width),
-        detail=shown,
+        detail=shown_lines,
         hint=hint,
     )
 

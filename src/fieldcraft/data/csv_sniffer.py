@@ -14,11 +14,11 @@ from threading import Lock
 
 DELIMITERS = (",", ";", "\t", "|")
 SAMPLE_CHARS = 256 * 1024
-SAMPLE_LINES = 20  # at least, however long they are
+SAMPLE_LINES = 20  # at least this many, however long they are
 SAMPLE_ROWS = 200
-MIN_MODAL_FRACTION = 0.9  # of rows with the same width, from which on a delimiter is certain
+MIN_MODAL_FRACTION = 0.9  # of rows with the same width, for a delimiter to be certain
 NUMBER_PATTERN = re.compile(r"^[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?$")
-SEP_DECLARATION_PATTERN = re.compile(r'"?sep=(.)"?\n')  # the declaration that Excel understands
+SEP_DECLARATION_PATTERN = re.compile(r'"?sep=(.)"?\n')  # sets the delimiter in Excel
 MAX_CELL_CHARS = 2**31 - 1  # the largest limit that the csv module accepts on all systems
 FIELD_SIZE_LIMITS: list[int] = []  # the original limit, then one for each active reader
 FIELD_SIZE_LOCK = Lock()
@@ -77,7 +77,7 @@ def detect_delimiter(text: str) -> str:
     }
     if all(width == 1 for widths in csv_widths.values() for width in widths):
         return ","  # delimiters, if any, are inside quotes
-    # A stray quote makes the rows uneven, but not the lines, so these are the second criterion.
+    # A stray quote makes the rows uneven but not the lines, so lines are the second criterion.
     best = max(
         DELIMITERS,
         key=lambda mark: (delimiter_score(csv_widths[mark]), delimiter_score(line_widths[mark])),
@@ -94,8 +94,8 @@ def delimiter_score(widths: Sequence[int]) -> float:
     if not widths:
         return 0.0
     width, count = Counter(widths).most_common(1)[0]
-    # The fraction counts squared and the width by its root, so that a comma in half of the cells
-    # does not win against an even semicolon.
+    # The fraction is squared and the width enters by its square root, so that commas in half of the
+    # cells do not win against semicolons that split all rows evenly.
     return float((width > 1) * (count / len(widths)) ** 2 * (1 + width) ** 0.5)
 
 
@@ -118,7 +118,7 @@ def is_single_column(lines: Sequence[str], modal_fraction: float, width: int) ->
     following_characters = [
         delimiter for line in lines for delimiter in re.findall(r"[,;\t|](?=(.?))", line, re.DOTALL)
     ]
-    # In prose a blank follows nearly each comma, in tables hardly any.
+    # In prose nearly every comma is followed by a blank, in tables hardly any is.
     is_prose = sum(
         not character.strip() for character in following_characters
     ) >= MIN_MODAL_FRACTION * len(following_characters)
@@ -154,7 +154,7 @@ def has_header(rows: list[list[str]]) -> bool:
             n_names += bool(cell) and not looks_numeric(cell)
         else:
             n_repeated += cell in nonblank_values
-    # Ties are a header: most files have one, and numbers may be missing in the first row.
+    # Ties count as a header: most files have one, and numbers may be missing in the first row.
     if n_names or n_values:
         return n_names >= n_values
     return n_repeated * 2 <= len(first)

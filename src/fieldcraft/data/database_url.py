@@ -36,13 +36,14 @@ def parse_database_url(location: SourceLocation) -> DatabaseRequest:
     address, _, parameter = location.address.partition("?")
     file = address.removeprefix(f"{location.scheme}:///")
     name, _, value = parameter.partition("=")
-    # A query with blanks was typed as it is, and its % is that of LIKE 'a%20'.
+    # A query with blanks is not percent-encoded, so a % in it may be that of LIKE 'a%20'.
     value = value if " " in value else unquote(value)
     is_known = not parameter or name in URL_PARAMETERS
+    # `file` equals the address if the prefix with its three slashes is missing.
     if file == address or not file or not is_known or (parameter and not value.strip()):
-        hint = "" if is_known else f"; {did_you_mean(name, URL_PARAMETERS)}"
+        suggestion = "" if is_known else f"; {did_you_mean(name, URL_PARAMETERS)}"
         raise DataError(
-            f"invalid database URL{hint}",
+            f"invalid database URL{suggestion}",
             detail=location.address,
             hint=f"use {location.scheme}:///FILE?table=NAME or {location.scheme}:///FILE?query=SELECT"
             " ...; three slashes start a relative path, four an absolute one",
@@ -77,7 +78,7 @@ def build_query(request: DatabaseRequest, tables: Mapping[str, str]) -> str:
             detail=f"tables: {shown_tables}",
             hint="append the name of one to the URL: ?table=NAME",
         )
-    # From the list of tables, never from the URL itself, which could hold any SQL.
+    # The identifier comes from the list of tables, never from the URL, which could hold any SQL.
     identifier_by_lower_name = {name.lower(): identifier for name, identifier in tables.items()}
     name = (request.table or next(iter(tables))).lower()
     if name not in identifier_by_lower_name:
@@ -105,7 +106,7 @@ def database_digest(location: SourceLocation) -> str:
         DataError: the URL is malformed, or there is no such file.
     """
     request = parse_database_url(location)
-    # Committed rows may still be in the log alone: SQLite names it FILE-wal, DuckDB FILE.wal.
+    # Committed rows may still be in the log only: SQLite names it FILE-wal, DuckDB FILE.wal.
     logs = [request.path.with_name(request.path.name + suffix) for suffix in ("-wal", ".wal")]
     files = [request.path, *(log for log in logs if log.is_file() and log.stat().st_size)]
     digests = [digest.of_file(path) for path in files]

@@ -13,7 +13,7 @@ from fieldcraft.data.embedded_files import can_hold_files, save_embedded_files
 
 UNSUPPORTED_DTYPES = frozenset({pl.Binary, pl.Object, pl.List, pl.Array, pl.Struct})
 NUMERIC_LIKE_DTYPES = frozenset({pl.Decimal, pl.Time, pl.Duration})
-INT64_LIMIT = 2**63  # integers from here on do not fit Int64
+INT64_LIMIT = 2**63  # the lowest integer that does not fit Int64
 MAX_EXACT_FLOAT_INTEGER = 2**53  # larger integers lose digits as floats
 
 
@@ -27,7 +27,7 @@ def to_polars(frame: Any) -> pl.DataFrame:
         return normalize_dtypes(frame)
     if isinstance(frame, pl.LazyFrame):
         return normalize_dtypes(frame.collect())
-    # By the name of the module, so that pandas is not imported.
+    # Recognized by the name of its module, so that pandas is not imported.
     if type(frame).__module__.startswith("pandas") and hasattr(frame, "columns"):
         try:
             converted: pl.DataFrame = extract_embedded_files(
@@ -49,7 +49,7 @@ def to_polars(frame: Any) -> pl.DataFrame:
 
 
 def normalize_dtypes(frame: pl.DataFrame) -> pl.DataFrame:
-    """Convert decimals to floats, times and durations to seconds, and photos to files.
+    """Convert decimals to floats, times and durations to seconds, and photos to paths of files.
 
     Raises:
         DataError: a column holds lists, records or other bytes, which no kind supports.
@@ -62,7 +62,7 @@ def normalize_dtypes(frame: pl.DataFrame) -> pl.DataFrame:
             "some columns do not hold single values",
             detail=", ".join(f"{name} ({frame.schema[name]})" for name in unsupported[:5]),
             hint="drop them, or convert them to columns of numbers, words or dates; bytes are "
-            "supported where they are photos",
+            "supported if they are photos",
         )
     if NUMERIC_LIKE_DTYPES.isdisjoint(dtypes.values()):
         return frame
@@ -83,10 +83,10 @@ def extract_embedded_files(
         image_columns: columns that hold photos in other rows.
     """
     binary_columns = [name for name, dtype in frame.schema.items() if can_hold_files(dtype)]
-    name_columns = [
+    path_columns = [
         save_embedded_files(frame[name], name in image_columns) for name in binary_columns
     ]
-    replaced_columns = [names for names in name_columns if names is not None]
+    replaced_columns = [paths for paths in path_columns if paths is not None]
     return frame.with_columns(replaced_columns) if replaced_columns else frame
 
 
@@ -126,7 +126,7 @@ def common_dtype(types: Collection[type], max_integer: int) -> pl.DataType:
         max_integer: the largest absolute value of the integers.
     """
     type_set = set(types)
-    # Text rather than a lossy conversion: large integers are IDs, and True is not 1.
+    # Text rather than a lossy conversion: large integers are often IDs, and True is not 1.
     if type_set == {bool}:
         return pl.Boolean()
     if type_set == {int} and max_integer < INT64_LIMIT:

@@ -14,10 +14,11 @@ from fieldcraft.core.errors import DataError
 
 READ_BLOCK_BYTES = 1 << 20
 GZIP_MAGIC = b"\x1f\x8b"
-MIN_BOMB_BYTES = 1 << 28  # that any archive may decompress to
-# Of larger archives. Tables hardly exceed 200; DEFLATE cannot exceed 1,032, which bombs come near.
+MIN_BOMB_BYTES = 1 << 28  # 256 MB: any archive may decompress to this size
+# Limit beyond that size. Tables are rarely compressed by more than 200, bombs by nearly 1,032, the
+# most that DEFLATE can do.
 MAX_COMPRESSION_RATIO = 500
-MAX_MEMORY_FRACTION = 0.5  # of the machine's memory, that decompressed bytes may fill
+MAX_MEMORY_FRACTION = 0.5  # of the machine's memory that decompressed bytes may fill
 
 
 def is_gzip(data: bytes) -> bool:
@@ -37,7 +38,7 @@ def decompress_gzip(data: bytes, name: str) -> bytes:
 
 @contextmanager
 def gzip_errors(name: str) -> Iterator[None]:
-    """Turn errors of the gzip module into a DataError that has the name of the file.
+    """Turn errors of the gzip module into a DataError that names the file.
 
     Raises:
         DataError: the file is damaged or truncated.

@@ -23,7 +23,7 @@ IMAGE_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (  # offset, bytes, file 
     (0, b"II*\0", ".tif"),
     (0, b"MM\0*", ".tif"),
 )
-FALLBACK_SUFFIX = ".jpg"  # of bytes that are no photo: decoding them raises the usual error
+FALLBACK_SUFFIX = ".jpg"  # for bytes that are not a photo: decoding them raises the usual error
 RECORD_FIELDS = ("bytes", "path")
 
 
@@ -39,15 +39,15 @@ def save_embedded_files(cells: pl.Series, is_image_column: bool = False) -> pl.S
     """Save the photos in cells and return their paths; None if no cell is a photo.
 
     Args:
-        cells: bytes, or records of bytes and a path; the path counts where there are no bytes.
-        is_image_column: whether other cells of the column are photos, so that these need not be.
+        cells: bytes, or records of bytes and a path; the path is used if there are no bytes.
+        is_image_column: whether the column has photos in other rows, so that none is needed here.
     """
     paths: list[str | None] = [None] * len(cells)
     if isinstance(cells.dtype, pl.Struct):
         paths = cells.struct.field("path").cast(pl.String).to_list()
         cells = cells.struct.field("bytes").rename(cells.name)
-    # One photo makes it a column of files; other bytes in it become files too, and reading them
-    # later reports what is wrong with each.
+    # With one photo, the column is a column of files. Its other bytes become files too, and the
+    # code that reads them reports what is wrong with each.
     contents = cells.to_list()
     present_contents = [content for content in contents if content is not None]
     is_empty = not present_contents and not any(paths)
@@ -89,8 +89,8 @@ def cache_content(content: bytes) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary_path = files.temporary_path_for(path)
         temporary_path.write_bytes(content)
-        # Renamed, so that no reader sees a part of it, but not synced: a table may have 100,000
-        # photos. A file that a power failure left short is found by its size and written again.
+        # Renamed, so that no reader sees a part of the file, but not synced: a table may have
+        # 100,000 photos. A file cut short by a power failure has another size and is rewritten.
         temporary_path.replace(path)
     return str(path.absolute())
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import lzma
 import os
 import re
+import struct
 import urllib.parse
 import urllib.request
 import zipfile
@@ -32,8 +34,14 @@ HTTP_PATTERN = re.compile(r"https?://", re.IGNORECASE)
 DATA_URL_PATTERN = re.compile(r"data:[^,]{0,200},", re.IGNORECASE)
 MAX_FILE_BYTES = 1 << 28  # 256 MB, of one file
 HTTP_TIMEOUT_SECONDS = 30.0
-ACCESS = {"outside": True}  # of this process: see `allow_data_urls_only`
-ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError)
+# Of this process; mutable, as `allow_data_urls_only` changes it.
+FILE_ACCESS = {"paths_and_urls": True}
+# What zipfile raises for members that are damaged, cut short, encrypted (RuntimeError), or
+# compressed in unknown ways (NotImplementedError).
+MEMBER_ERRORS = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError, RuntimeError,
+    EOFError,
+)  # fmt: skip
 
 
 def base_folder(source: str | Path) -> Path:
@@ -77,12 +85,12 @@ def resolve_paths(cells: pl.Series, base: Path) -> pl.Series:
 
 
 def allow_data_urls_only() -> None:
-    """From now on, refuse paths and http URLs in this process; only ``data:`` URLs are read.
+    """Refuse paths and http URLs in this process from now on; only ``data:`` URLs are read.
 
-    A server must do this: otherwise requests could read its files or reach internal hosts
+    A server must call this: otherwise requests could read its files or reach internal hosts
     (path traversal, server-side request forgery).
     """
-    ACCESS["outside"] = False
+    FILE_ACCESS["paths_and_urls"] = False
 
 
 def read_content(address: str) -> bytes:
@@ -94,7 +102,7 @@ def read_content(address: str) -> bytes:
     """
     if DATA_URL_PATTERN.match(address):
         return decode_data_url(address)
-    if not ACCESS["outside"]:
+    if not FILE_ACCESS["paths_and_urls"]:
         raise unreadable_error(
             address, "paths and URLs of files are not accepted here; send data:...;base64,..."
         )
@@ -116,8 +124,8 @@ def read_content(address: str) -> bytes:
 def content_stamp(address: str) -> tuple[int, ...] | None:
     """Return size and modification time of the file at an address; None if it cannot be read."""
     if DATA_URL_PATTERN.match(address) or HTTP_PATTERN.match(address):
-        return ()  # constant: the content is in the cell, or cached once downloaded
-    if not ACCESS["outside"]:
+        return ()  # constant: the content is in the cell, or never downloaded again
+    if not FILE_ACCESS["paths_and_urls"]:
         return None
     archive, _ = split_archive_path(address)
     try:
@@ -178,17 +186,17 @@ def read_member(archive: str, member: str) -> bytes:
     try:
         info = zip_file.getinfo(member)
         with zip_file.open(info) as stream:
-            data = stream.read(MAX_FILE_BYTES + 1)  # one more than allowed, to notice the excess
+            data = stream.read(MAX_FILE_BYTES + 1)  # one byte more shows that it is too large
     except KeyError:
         raise unreadable_error(f"{archive}/{member}", "the archive has no such member") from None
-    except ZIP_ERRORS as error:
+    except MEMBER_ERRORS as error:
         raise unreadable_error(f"{archive}/{member}", str(error)) from error
     if len(data) > MAX_FILE_BYTES:
         raise too_large_error(member)
     return data
 
 
-# Reading the directory of a large archive takes far longer than one of its members.
+# Cached: reading the directory of a large archive takes far longer than reading one member.
 @lru_cache(maxsize=8)
 def open_archive(archive: str, mtime_ns: int) -> zipfile.ZipFile:
     """Open an archive, whose members may be read from several threads.
@@ -202,7 +210,7 @@ def open_archive(archive: str, mtime_ns: int) -> zipfile.ZipFile:
     """
     try:
         return zipfile.ZipFile(archive)
-    except (*ZIP_ERRORS, OSError, ValueError) as error:
+    except (*MEMBER_ERRORS, OSError, ValueError) as error:
         raise corrupt_archive_error(Path(archive).name, error, "ZIP") from error
 
 

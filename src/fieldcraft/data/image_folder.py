@@ -29,9 +29,8 @@ def find_images(folder: Path) -> list[str]:
     """Find the photos below a folder, as relative paths; hidden files and folders are skipped."""
     image_names: list[str] = []
     for current_folder, folders, names in os.walk(folder):
-        folders[:] = [
-            name for name in folders if name[0] not in "._"
-        ]  # in place: os.walk skips them
+        # In place, so that os.walk does not enter hidden folders.
+        folders[:] = [name for name in folders if name[0] not in "._"]
         base = Path(current_folder).relative_to(folder)
         image_names += [
             (base / name).as_posix() for name in names if name[0] != "." and is_image(name)
@@ -54,7 +53,7 @@ def image_table(names: Sequence[str], other_names: Sequence[str], container: str
     ordered = sorted(names, key=natural_sort_key)
     parent_folders = parent_folder_parts(ordered)
     columns: dict[str, list[str | None]] = {"image": list(ordered)}
-    # All of them: one class may well be called "test" or "valid".
+    # All top-level folders must be parts: a class may well be called "test" or "valid".
     has_parts = all(
         folders and folders[0].lower() in SPLIT_FOLDER_NAMES for folders in parent_folders
     )
@@ -77,8 +76,8 @@ def image_table(names: Sequence[str], other_names: Sequence[str], container: str
 def parent_folder_parts(names: Sequence[str]) -> list[list[str]]:
     """Return the folders of each photo, without those that enclose all of them."""
     parent_folders = [list(PurePosixPath(name).parts[:-1]) for name in names]
-    # Archives often pack everything in one folder. It is kept where it is the only level: the
-    # label is then that folder.
+    # Archives often pack everything in one folder. It is kept if it is the only level, since it
+    # is then the label.
     while (
         all(parent_folders)
         and len({folders[0] for folders in parent_folders}) == 1

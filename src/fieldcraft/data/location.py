@@ -15,8 +15,9 @@ from fieldcraft.core.errors import DataError, did_you_mean
 from fieldcraft.data.decompression import decompress_gzip, is_gzip
 
 URL_PATTERN = re.compile(r"([a-z][a-z0-9+.-]+)://")
-# A literal character, as `glob.escape` writes it.
+# A literal character as written by `glob.escape`.
 ESCAPED_GLOB_PATTERN = re.compile(r"\[([\[*?])\]")
+# Scheme, path of the file, and parameters.
 FILE_URL_PATTERN = re.compile(r"([a-z][a-z0-9+.-]+:///)([^?]*)(.*)", re.DOTALL)
 
 
@@ -94,7 +95,7 @@ class SourceLocation:
             DataError: there is no such file, or the archive is damaged or a decompression bomb.
         """
         data = self.raw_bytes()
-        # By the content, not the name: browsers and servers unpack .gz files and keep the name.
+        # The content decides, not the name: browsers and servers may unpack .gz files and keep .gz.
         return decompress_gzip(data, self.name) if is_gzip(data) else data
 
     def digest(self) -> str:
@@ -161,7 +162,7 @@ def require_path(path: Path) -> None:
 
 
 def list_folder(folder: Path) -> list[str]:
-    """Return the names in a folder in order; none if it may not be read."""
+    """Return the sorted names in a folder; none if it cannot be read."""
     try:
         return sorted(os.listdir(folder))
     except OSError:
@@ -179,9 +180,9 @@ def resolve_address(source: str, base: Path) -> str | Path:
         return f"{match[1]}{(base / match[2]).resolve()}{match[3]}" if match[2] else source
     if URL_PATTERN.match(source):
         return source
-    # A file that has such a name wins: "sales [2024].csv" is common.
+    # An existing file of that name wins: names such as "sales [2024].csv" are common.
     if glob.has_magic(source) and not (base / source).exists():
-        # Only the address is a pattern; the folder of the project may have brackets in its name.
+        # Only the address is a pattern; the project folder may have brackets in its name.
         return os.path.join(glob.escape(str(base.resolve())), source)
     return (base / source).resolve()
 
@@ -205,6 +206,7 @@ def relative_address(source: str | Path, base: Path) -> str:
     if glob.has_magic(text) and not Path(text).exists():
         if os.path.isabs(text):
             return path_from_base(text)
+        # Escaped, since the working directory may have brackets in its name.
         working_folder = glob.escape(path_from_base(os.getcwd()))
         return Path(os.path.normpath(os.path.join(working_folder, text))).as_posix()
     return path_from_base(str(Path(text).resolve()))

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-# A letter first, since the IDs of Usenet articles (1993Apr15.2338@host.edu) start with a digit;
-# numeric addresses are accepted at the providers that give them out.
+# Addresses start with a letter, since the IDs of Usenet articles (1993Apr15.2338@host.edu) start
+# with a digit; numeric addresses are accepted from the providers that issue them.
 EMAIL_PATTERN = (
     r"\b[A-Za-z][A-Za-z0-9._%+\-]{0,63}@(?:[A-Za-z0-9\-]{1,63}\.){1,5}[A-Za-z]{2,10}\b|"
     r"\b[0-9]{5,12}@(?:qq|126|139|163)\.com\b"
 )
 DIGIT_RUN_PATTERN = r"[+(]?\d[\d ()./\-]{7,}\d"  # digits, possibly in groups
 IBAN_PATTERN = r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}"
-# Card numbers by issuer prefix (ISO/IEC 7812), in one piece or in the usual groups.
+# Card numbers by issuer prefix (ISO/IEC 7812), without spaces or in the usual groups.
 CARD_PATTERN = re.compile(
     r"(?<![\d.\-/+(])(?:"
     r"(?:4\d{3}|5[1-5]\d\d|2[2-7]\d\d|6011|65\d\d|64[4-9]\d|62\d\d|35\d\d)(?:[ -]?\d{4}){3}"
@@ -31,7 +31,7 @@ PHONE_PATTERN = re.compile(
     r"|0[1-35-8]\d{9})(?![\d]|[.\-/]\d)"
 )
 IP_PATTERN = r"(?:\d{1,3}\.){3}\d{1,3}(?:\.\d+)*"
-MIN_IP_BYTE = 32  # the largest byte; below it, 12.1.0.2 may well be the version of a program
+MIN_IP_BYTE = 32  # of the largest byte; 12.1.0.2 may well be the version of a program
 IBAN_LENGTHS = {  # characters by country (ISO 13616 registry)
     "AD": 24, "AE": 23, "AL": 28, "AT": 20, "AZ": 28, "BA": 20, "BE": 16, "BG": 22, "BH": 22,
     "BR": 29, "BY": 28, "CH": 21, "CR": 22, "CY": 28, "CZ": 24, "DE": 22, "DK": 18, "DO": 28,
@@ -54,7 +54,7 @@ class PiiType:
         run_pattern: regular expression of the text that may contain it.
         find_candidates: finds the parts of such a text that have its form.
         is_valid: checks a candidate, by check digits if it has any.
-        false_positive_rate: probability that a random candidate passes these.
+        false_positive_rate: probability that a random candidate passes `is_valid`.
     """
 
     singular: str
@@ -90,6 +90,7 @@ def is_luhn(number: str) -> bool:
     >>> is_luhn("4111 1111 1111 1111"), is_luhn("4111-1111-1111-1112")
     (True, False)
     """
+    # Every second digit from the right is doubled; above 9, its digit sum counts: d - 9.
     digits = re.sub(r"\D", "", number)
     doubled = [2 * int(digit) for digit in digits[-2::-2]]
     total = sum(map(int, digits[-1::-2])) + sum(d - 9 * (d > 9) for d in doubled)
@@ -121,19 +122,19 @@ def is_iban(number: str) -> bool:
 
 def find_phone_numbers(run: str) -> Iterator[str]:
     """Yield the parts of a run of digits that look like phone numbers, if none is a card."""
-    # A card number is often also the form of a phone number.
+    # Card numbers often have the form of phone numbers.
     if not any(map(is_luhn, find_cards(run))):
         yield from (match[0] for match in PHONE_PATTERN.finditer(run))
 
 
-def is_public_ip(number: str) -> bool:
+def is_public_ip(text: str) -> bool:
     """Return whether this is the address of a public host.
 
     >>> [is_public_ip(n) for n in ("128.2.222.5", "192.168.100.10", "12.1.0.2", "300.1.1.1")]
     [True, False, False, False]
     """
     try:
-        address = ip_address(number)
+        address = ip_address(text)
     except ValueError:
         return False
     return address.is_global and not address.is_multicast and max(address.packed) >= MIN_IP_BYTE

@@ -12,26 +12,24 @@ from pathlib import Path
 
 import polars as pl
 
-TIME_COLUMN, REQUEST_ID_COLUMN, ROW_COLUMN, MODEL_ID_COLUMN = (
-    "time",
-    "request_id",
-    "row",
-    "model_id",
-)
+TIME_COLUMN = "time"
+REQUEST_ID_COLUMN = "request_id"
+ROW_COLUMN = "row"
+MODEL_ID_COLUMN = "model_id"
 LOG_COLUMNS = (TIME_COLUMN, REQUEST_ID_COLUMN, ROW_COLUMN, MODEL_ID_COLUMN)
-# Features and outputs have prefixes, so that none collides with the columns of the log itself: a
-# feature may be called "time" or "row".
+# Features and outputs have prefixes, so that they do not collide with the columns of the log
+# itself: a feature may be called "time" or "row".
 INPUT_PREFIX = "input."
 OUTPUT_PREFIX = "output."
-# Rows are written after this time at the latest. Readers wait twice as long before they take a
-# window of time to be complete.
+# Rows are written after this time at the latest. Readers wait twice as long before they consider a
+# time window complete.
 FLUSH_INTERVAL_SECONDS = 5.0
-# A part with a name that is not ours sorts after all others and never counts as settled.
+# For parts whose names contain no valid time: later than any window of time.
 UNKNOWN_PART_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def part_path(folder: Path, time: datetime, writer_id: str, number: int) -> Path:
-    """Return the path of a part of a log.
+    """Return the path of a new part of a log.
 
     Args:
         folder: folder of the log.
@@ -43,7 +41,7 @@ def part_path(folder: Path, time: datetime, writer_id: str, number: int) -> Path
 
 
 def list_parts(folder: Path, start_name: str = "") -> Iterator[Path]:
-    """Yield the parts of a log in the order of their names, from a name on."""
+    """Yield the parts of a log in the order of their names, starting at a name."""
     for day in sorted(path for path in folder.iterdir() if path.is_dir()):
         if day.name >= start_name[: len(day.name)]:
             # Unfinished parts start with a dot, so the glob leaves them out.
@@ -73,7 +71,7 @@ def first_part_name(start: float | None) -> str:
 
 
 def is_prediction_log(folder: Path) -> bool:
-    """Whether a folder holds a prediction log."""
+    """Return whether a folder holds a prediction log."""
     first_part = next(iter(list_parts(folder)), None)
     return first_part is not None and set(LOG_COLUMNS) <= set(pl.read_parquet_schema(first_part))
 
@@ -94,7 +92,7 @@ def select_outputs(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def select_prefixed(table: pl.DataFrame, prefix: str) -> pl.DataFrame:
-    """Return the columns with a prefix, without it."""
+    """Return the columns whose names have a prefix, with the prefix removed."""
     return table.select(
         pl.col(name).alias(name.removeprefix(prefix))
         for name in table.columns

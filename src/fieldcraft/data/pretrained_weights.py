@@ -1,4 +1,4 @@
-"""Folders of pretrained networks: from a package, on this machine, or from the Hugging Face Hub."""
+"""Folders of pretrained networks: in a package, on this machine, or from the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from fieldcraft.core import digest, files
 from fieldcraft.core.errors import DataError
 
 CONFIG_FILE = "config.json"  # a folder with this file is a pretrained network
-MANIFEST_FILE = "manifest.json"  # a folder with this file is a bundle; it has all digests
-BASE_FOLDER: ContextVar[Path] = ContextVar("starts", default=Path())  # of relative paths
+# A folder with this file is a bundle; the file lists the digests of all others.
+MANIFEST_FILE = "manifest.json"
+# The folder that relative paths start from.
+BASE_FOLDER: ContextVar[Path] = ContextVar("base_folder", default=Path())
 HEAD_LAYER_PREFIXES = ("classifier", "head", "fc")  # layers after the backbone, which are not used
-# Safetensors only: loading pickled weights (*.bin, *.pt) would run code of the hub.
+# Safetensors only: pickled weights (*.bin, *.pt) can run arbitrary code when they are loaded.
 DOWNLOAD_PATTERNS = ["*.json", "*.txt", "*.safetensors", "*.model"]
 
 FileStamps = tuple[tuple[str, int, int], ...]  # path, size in bytes, modification time in ns
@@ -24,7 +26,7 @@ FileStamps = tuple[tuple[str, int, int], ...]  # path, size in bytes, modificati
 
 @contextmanager
 def use_base_folder(folder: Path) -> Iterator[None]:
-    """While the block runs, paths of networks are relative to a folder, such as the project's."""
+    """Resolve paths of networks relative to a folder while the block runs."""
     token = BASE_FOLDER.set(folder)
     try:
         yield
@@ -33,12 +35,12 @@ def use_base_folder(folder: Path) -> Iterator[None]:
 
 
 def resolve_path(name: str) -> Path:
-    """Return the path that the name of a network or bundle is, if it is a path."""
+    """Return the name of a network or bundle as a path, which need not exist."""
     return BASE_FOLDER.get() / Path(name).expanduser()
 
 
 def packaged_folder(package: str, subfolder: str) -> Path | None:
-    """Return the folder of a network in an installed package, or None; nothing is imported."""
+    """Return the folder of a network in a package, or None; the package is not imported."""
     spec = find_spec(package)
     package_folders = list(spec.submodule_search_locations or ()) if spec else []
     folder = Path(package_folders[0]) / subfolder if package_folders else None
@@ -69,7 +71,7 @@ def find_backbone_folder(name: str, packaged: Mapping[str, tuple[str, str]]) -> 
         if not (folder / CONFIG_FILE).is_file():
             raise unavailable_error(name, f"the folder holds no {CONFIG_FILE}", packaged)
         return folder
-    # Names at the hub are OWNER/NAME; a mistyped path must not become a request to the hub.
+    # Names on the hub are OWNER/NAME; a mistyped path must not become a request to the hub.
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise unavailable_error(name, "no such folder", packaged)
     return download_backbone(name, packaged)
@@ -95,18 +97,18 @@ def download_backbone(name: str, packaged: Mapping[str, tuple[str, str]]) -> Pat
         ) from error
 
 
-# Even where a copy is complete, huggingface_hub asks the hub for the newest revision.
+# Cached: huggingface_hub asks the hub for the newest revision even if the local copy is complete.
 @lru_cache(maxsize=16)
 def download_once(fetch: Callable[..., str], name: str) -> Path:
-    """Download a network and return its folder; the hub is asked once per process."""
+    """Download a network and return its folder; later calls send no request."""
     return Path(fetch(name, allow_patterns=DOWNLOAD_PATTERNS))
 
 
 def unavailable_error(name: str, reason: str, packaged: Mapping[str, tuple[str, str]]) -> DataError:
     """Return the error for a pretrained network that is not available."""
     available_names = [
-        known
-        for known, package_and_folder in packaged.items()
+        packaged_name
+        for packaged_name, package_and_folder in packaged.items()
         if packaged_folder(*package_and_folder)
     ]
     available_hint = (
@@ -131,10 +133,8 @@ def weights_digest(folder: Path) -> str:
 
 def weights_files(folder: Path) -> list[Path]:
     """Return the files of a pretrained network."""
-    patterns = [
-        *DOWNLOAD_PATTERNS,
-        "*/*.json",
-    ]  # such as the pooling configuration of sentence-transformers
+    # Subfolders hold, for example, the pooling configuration of sentence-transformers.
+    patterns = [*DOWNLOAD_PATTERNS, "*/*.json"]
     return sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
 
 
@@ -157,7 +157,7 @@ def content_digest(name: str) -> str | None:
 
 
 def has_linear_layers(folder: Path) -> bool:
-    """Return whether the backbone of a network has linear layers: weights of two dimensions."""
+    """Return whether the backbone of a network has linear layers, whose weights are matrices."""
     from safetensors import SafetensorError, safe_open
 
     for path in sorted(folder.glob("*.safetensors")):
@@ -166,8 +166,10 @@ def has_linear_layers(folder: Path) -> bool:
                 shapes = {key: weights.get_slice(key).get_shape() for key in weights.keys()}  # noqa: SIM118
         except (SafetensorError, OSError):
             return True  # loading the network raises the error that explains this
-        body = [shape for key, shape in shapes.items() if not key.startswith(HEAD_LAYER_PREFIXES)]
-        # LoRA adapts linear layers; a network of convolutions alone has none.
-        if any(len(shape) == 2 for shape in body):
+        backbone_shapes = [
+            shape for key, shape in shapes.items() if not key.startswith(HEAD_LAYER_PREFIXES)
+        ]
+        # LoRA adapts linear layers; a purely convolutional network has none.
+        if any(len(shape) == 2 for shape in backbone_shapes):
             return True
     return False

@@ -56,7 +56,7 @@ def read_cached(address: str, names: tuple[str, ...], stamp: tuple[int, ...]) ->
         names: column names, for a table without a header.
         stamp: a value that changes when the file does.
     """
-    # One table, not more: a large one may fill a good part of the memory.
+    # Only one table is cached: a large one may fill a good part of the memory.
     return read_location(SourceLocation(address), names)
 
 
@@ -64,12 +64,12 @@ def location_stamp(location: SourceLocation) -> tuple[int, ...]:
     """Return size, modification time and inode of a file; for other locations, a unique value."""
     try:
         if location.is_file and not location.scheme:
-            # The inode as well: a file that is replaced within the resolution of the clock by one
-            # of the same size has another.
+            # The inode too: size and time stay the same if a file is replaced by one of the same
+            # size within the resolution of the clock.
             return (*files.file_stamp(location.path), location.path.stat().st_ino)
     except OSError:
         pass  # reading it raises the error that explains this
-    return (time.monotonic_ns(),)  # so that folders and databases are always read anew
+    return (time.monotonic_ns(),)  # folders and databases are always read again
 
 
 def table_digest(source: str | Path) -> str:

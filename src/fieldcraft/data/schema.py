@@ -15,15 +15,15 @@ from fieldcraft.core.errors import DataError, did_you_mean
 from fieldcraft.data.cell_parser import normalize_missing
 from fieldcraft.data.sql_transforms import add_derived_columns
 
-# Up to this many rows columns of the same kind and options are parsed in one call: for few rows
-# the overhead of each call is larger than the work on its cells.
+# Up to this number of rows, columns of the same kind and options are parsed in one call: with few
+# rows, the overhead of each call exceeds the work on its cells.
 MAX_ROWS_PARSED_TOGETHER = 256
-CATEGORICAL_DTYPES = (pl.Categorical, pl.Enum)  # codes that mean something in their column alone
+CATEGORICAL_DTYPES = (pl.Categorical, pl.Enum)  # their codes have a meaning in one column only
 
 
 @cache
 def load_kind(name: str) -> Any:
-    """Return the kind of that name, looked up once."""
+    """Return the kind with a name, looked up once."""
     return catalog.load_plugin("kinds", name)
 
 
@@ -95,11 +95,11 @@ class Schema:
         values = self.parse_columns(frame, self.input_columns)
         if not self.derivations:
             return values
-        # Derived from parsed values, then parsed by the kind of the new column, which has options
-        # of its own, such as limits to clip at.
+        # Expressions use parsed values; their results are parsed by the kind of the new column,
+        # which has options of its own, such as limits for clipping.
         derived_values = self.parse_columns(
             add_derived_columns(values, self.derivations),
-            [c for c in self.columns if self.is_derived(c)],
+            [column for column in self.columns if self.is_derived(column)],
         )
         return pl.DataFrame(
             [
@@ -118,8 +118,8 @@ class Schema:
         Kinds parse cell by cell, so few rows of equal columns can be parsed in one call.
         """
         cells = {column.name: frame[column.name] for column in columns}
-        is_small = frame.height <= MAX_ROWS_PARSED_TOGETHER and not any(
-            isinstance(c.dtype, CATEGORICAL_DTYPES) for c in cells.values()
+        can_group = frame.height <= MAX_ROWS_PARSED_TOGETHER and not any(
+            isinstance(series.dtype, CATEGORICAL_DTYPES) for series in cells.values()
         )
         column_by_name = {column.name: column for column in columns}
 
@@ -131,7 +131,7 @@ class Schema:
         values = map_in_groups(
             cells,
             parse_cells,
-            lambda name: (column_by_name[name].parse_key, cells[name].dtype) if is_small else name,
+            lambda name: (column_by_name[name].parse_key, cells[name].dtype) if can_group else name,
         )
         return pl.DataFrame(list(values.values()))
 
@@ -166,8 +166,8 @@ class Schema:
     def from_json(cls, value: Mapping[str, Any]) -> Schema:
         """Build a schema from the value that `as_json` returned."""
         columns, inputs = (
-            tuple(Column(c["name"], c["kind"], c["options"]) for c in value[part])
-            for part in ("columns", "inputs")
+            tuple(Column(item["name"], item["kind"], item["options"]) for item in value[key])
+            for key in ("columns", "inputs")
         )
         return cls(columns, tuple(value["na_values"]), value["derived_columns"], inputs)
 
@@ -183,7 +183,7 @@ def map_in_groups(
     function: Callable[[str, pl.Series], pl.Series],
     group_key: Callable[[str], Any],
 ) -> dict[str, pl.Series]:
-    """Apply a function to columns, with one call for the concatenated columns of each group.
+    """Apply a function to groups of columns, with one call for all cells of a group.
 
     Args:
         columns: columns of the same length, by name.
@@ -198,15 +198,15 @@ def map_in_groups(
         parts = [columns[name] for name in names]
         height = len(parts[0])
         group_result = function(names[0], pl.concat(parts) if len(parts) > 1 else parts[0])
-        for number, name in enumerate(names):
-            results[name] = group_result.slice(number * height, height).rename(name)
+        for position, name in enumerate(names):
+            results[name] = group_result.slice(position * height, height).rename(name)
     return results
 
 
 def row_digests(frame: pl.DataFrame, columns: Sequence[str] | None = None) -> list[bytes]:
     """Return a 16-byte digest of the trimmed cells of each row, in the order of the columns.
 
-    Rows have equal digests exactly if their cells are equal. A digest does not depend on other
+    Rows have equal digests if and only if their cells are equal. A digest does not depend on other
     rows, the file format, or the version of a library.
     """
     digest_columns = list(columns) if columns is not None else frame.columns

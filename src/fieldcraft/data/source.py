@@ -23,7 +23,7 @@ class ReadResult:
         frame: the table, cells unchanged.
         dialect: the dialect of a text file; of several files, that of the first.
         malformed_lines: the last line of each rejected row, counted from 1.
-        malformed_files: the file of each such line, if the table has several files.
+        malformed_files: the file of each of these rows, if the table has several files.
         notes: what users should know about how the table was read.
         split_column: the column with the part of each row, if the source itself defines a split.
     """
@@ -83,10 +83,10 @@ def find_source(location: SourceLocation) -> TableSource:
         )
     if location.content is None:
         require_path(location.path)
-    # Last, as it reads the file: the extension is unknown, so its first bytes may help the user.
+    # The extension is unknown, so the first bytes may show the user what the file is.
     file_format = file_signature.detect_format(location.raw_bytes()[: file_signature.HEAD_BYTES])
     raise DataError(
-        f"cannot tell what kind of table {location.name} is",
+        f"cannot determine the format of {location.name}",
         detail=f"file extension {location.suffix!r}"
         + (f"; it is {file_format.description}" if file_format else ""),
         hint=file_format.hint if file_format else f"use one of: {', '.join(forms)}",

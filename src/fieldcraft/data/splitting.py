@@ -12,8 +12,8 @@ import polars as pl
 
 from fieldcraft.core.types import Array
 
-# Below this many labeled rows validation and evaluation use out-of-fold predictions: parts of a
-# table as small as that are too small for early stopping and for narrow intervals.
+# With fewer labeled rows, validation and evaluation use out-of-fold predictions: separate parts of
+# such a small table are too small for early stopping and for narrow intervals.
 MAX_CROSS_FITTED_ROWS = 5_000
 N_HALF_FOLDS = 10  # two for each of five folds, see `make_folds`
 SPLIT_NAMES = {  # names of the parts of an existing split
@@ -44,7 +44,8 @@ def make_folds(assignment: pl.DataFrame) -> list[Fold]:
     if not (part == "cv").any():
         names = ("train", "validation", "evaluation")
         return [Fold(*(np.flatnonzero(part == name) for name in names))]
-    # Ten half-folds: a fold is evaluated on two neighbors and validated on the next one.
+    # Ten half-folds: each fold is evaluated on two neighboring ones (E), validated on the next one
+    # (V) and trained on the others (t).
     #
     #     half-fold  0 1 2 3 4 5 6 7 8 9
     #     fold 1     E E V t t t t t t t
@@ -53,8 +54,8 @@ def make_folds(assignment: pl.DataFrame) -> list[Fold]:
     #     fold 4     t t t t t t E E V t
     #     fold 5     V t t t t t t t E E
     #
-    # Each is evaluated once; the validation rows of a fold are never its evaluation rows, or
-    # early stopping and thresholds would be fitted to the rows that the metrics come from.
+    # Each half-fold is evaluated once. Validation and evaluation rows of a fold are disjoint;
+    # otherwise early stopping and thresholds would be fitted to the rows of the metrics.
     folds = []
     for first_half in range(0, N_HALF_FOLDS, 2):
         validation_half = (first_half + 2) % N_HALF_FOLDS
@@ -80,7 +81,7 @@ def stratification_labels(target: pl.Series) -> list[str]:
         return target.cast(pl.String).fill_null("").to_list()
     values = target.to_numpy()
     edges = np.unique(np.nanquantile(values, np.linspace(0, 1, N_TARGET_BINS + 1)[1:-1]))
-    return [str(bin_) for bin_ in np.searchsorted(edges, values, side="right")]
+    return [str(bin_number) for bin_number in np.searchsorted(edges, values, side="right")]
 
 
 def assign_parts(
@@ -98,32 +99,34 @@ def assign_parts(
         The number of the part of each row. Within a stratum, groups are ordered by a hash of
         the group and the seed, so the order of the file does not matter.
     """
-    # A group with several labels counts for the rarest, which is the hardest to spread evenly.
+    # A group with several strata counts for the rarest, which is the hardest to spread evenly; of
+    # equally rare ones, the first by name counts.
     counts = Counter(strata)
     rarity = {label: (count, label) for label, count in counts.items()}
     sizes: dict[bytes, int] = {}
-    stratum: dict[bytes, str] = {}
+    stratum_by_group: dict[bytes, str] = {}
     for group, label in zip(groups, strata, strict=True):
         sizes[group] = sizes.get(group, 0) + 1
-        stratum[group] = min(stratum.get(group, label), label, key=rarity.__getitem__)
-    # Hashed rather than shuffled: a new row leaves the order of the others as it was.
+        current = stratum_by_group.get(group, label)
+        stratum_by_group[group] = min(current, label, key=rarity.__getitem__)
+    # Hashed rather than shuffled: a new group does not change the order of the others.
     salt = seed.to_bytes(8, "big", signed=True)
     order = sorted(
-        sizes, key=lambda group: (stratum[group], hashlib.blake2b(salt + group).digest())
+        sizes, key=lambda group: (stratum_by_group[group], hashlib.blake2b(salt + group).digest())
     )
-    # Each group goes to the part with the largest deficit. Deficits carry over from stratum to
-    # stratum: fractions hold within each, and classes of one row do not all get the same part.
+    # Each group goes to the part that lacks the most rows of its fraction. Deficits carry over from
+    # stratum to stratum, so that classes of one row do not all get the same part.
     deficits = [0.0] * len(fractions)
-    part: dict[bytes, int] = {}
+    part_by_group: dict[bytes, int] = {}
     for group in order:
         deficits = [
             deficit + fraction * sizes[group]
             for deficit, fraction in zip(deficits, fractions, strict=True)
         ]
-        neediest = max(range(len(fractions)), key=deficits.__getitem__)
-        deficits[neediest] -= sizes[group]
-        part[group] = neediest
-    return np.array([part[group] for group in groups], dtype=np.int64)
+        part = max(range(len(fractions)), key=deficits.__getitem__)
+        deficits[part] -= sizes[group]
+        part_by_group[group] = part
+    return np.array([part_by_group[group] for group in groups], dtype=np.int64)
 
 
 def time_ordered_split(times: pl.Series, fractions: Sequence[float]) -> Array:
@@ -131,8 +134,8 @@ def time_ordered_split(times: pl.Series, fractions: Sequence[float]) -> Array:
 
     Rows of the same time stay together; rows without a time count as the oldest.
     """
-    # The newest part comes last because it stands for the future, which the model predicts. A tie
-    # takes the rank of its last row, so that rows at a cut go to the newer part together.
+    # The newest part is the last, since it stands for the future that the model predicts. Rows of
+    # equal time take the rank of the last of them, so at a cut they go to the newer part together.
     ranks = times.rank("max").cast(pl.Int64) + times.null_count()
     cuts = np.cumsum(fractions)[:-1] * len(times)
     return np.searchsorted(cuts, ranks.fill_null(0).to_numpy() - 1, side="right").astype(np.int64)

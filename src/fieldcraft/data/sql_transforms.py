@@ -14,12 +14,16 @@ import polars as pl
 from fieldcraft.core.errors import DataError, did_you_mean
 from fieldcraft.data.cell_parser import normalize_missing
 
-N_TRIAL_ROWS = 20  # evaluated one by one, to check that an expression uses one row at a time
+N_TRIAL_ROWS = 20  # evaluated one by one, to check that an expression uses only its own row
 FLOAT_RTOL = 1e-9  # relative difference of floats that count as equal
 
 
 def parse_sql(sql: str, setting: str) -> pl.Expr:
     """Parse an SQL expression.
+
+    Args:
+        sql: the expression.
+        setting: the entry of the project file that holds it, for messages.
 
     Raises:
         DataError: it is invalid.
@@ -94,19 +98,20 @@ def evaluate_sql(values: pl.DataFrame, sql: str, setting: str) -> pl.Series:
 
 def is_rowwise_expression(values: pl.DataFrame, expr: pl.Expr, results: pl.Series) -> bool:
     """Return whether the results of rows stay the same without the other rows."""
-    # Single rows find sums, ranks and shifts; every second row finds what single rows do not show,
-    # such as a condition that is constant on one row.
+    # Single rows reveal sums, ranks and shifts. Every second row reveals what single rows cannot
+    # show, such as a condition that is constant on one row.
     if len(results) != values.height:
         return False
     row_results = [row.select(expr).to_series() for row in values.head(N_TRIAL_ROWS).iter_slices(1)]
     pairs = [(row_result, results[i : i + 1]) for i, row_result in enumerate(row_results)]
     pairs.append((values.gather_every(2).select(expr).to_series(), results.gather_every(2)))
-    return all(len(a) == len(b) and are_equal(a, b) for a, b in pairs)
+    return all(len(a) == len(b) and is_equal(a, b) for a, b in pairs)
 
 
-def are_equal(first: pl.Series, second: pl.Series) -> bool:
+def is_equal(first: pl.Series, second: pl.Series) -> bool:
     """Return whether results are equal up to rounding."""
-    # The last digits depend on the number of rows: other instructions compute the remainder.
+    # The last digits may depend on the number of rows: rows beyond the last full vector are
+    # computed with other instructions.
     if not first.dtype.is_float():
         return first.equals(second, null_equal=True)
     is_close = np.isclose(
@@ -179,9 +184,9 @@ def left_join(frame: pl.DataFrame, table: pl.DataFrame, on: Sequence[str]) -> pl
         )
     right_keys = normalize_keys(table, on)
     has_key = right_keys.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
-    # As in SQL a null key matches nothing, so several rows without a key are no duplicates.
+    # As in SQL, a null key matches nothing, so several rows without a key are not duplicates.
     table, right_keys = table.filter(has_key), right_keys.filter(has_key)
-    # A duplicate key would multiply rows: their number, weights and splits would change.
+    # A duplicate key would multiply rows, and change their number, weights and parts.
     if right_keys.is_duplicated().any():
         key = right_keys.filter(right_keys.is_duplicated()).row(0)
         raise DataError(
@@ -189,7 +194,7 @@ def left_join(frame: pl.DataFrame, table: pl.DataFrame, on: Sequence[str]) -> pl
             detail=f"{', '.join(on)}: {', '.join(map(str, key))}",
             hint="reduce it to one row per key, such as sums or the latest row",
         )
-    # The keys are joined under names of their own ("key 0"), so the columns of the frame stay.
+    # Normalized keys have names of their own ("key 0"), so the key columns of the frame stay.
     right_rows = pl.concat([right_keys, table.select(added_columns)], how="horizontal")
     left_rows = pl.concat([frame, normalize_keys(frame, on)], how="horizontal")
     return left_rows.join(

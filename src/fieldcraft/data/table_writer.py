@@ -19,8 +19,8 @@ class TableFormat:
     """A file format.
 
     Attributes:
-        write: writes the file of one part; the last argument says whether it is the first.
-        join: concatenates the files of all parts, in little memory and deterministically.
+        write: writes the file of one part: rows, path, and whether it is the first part.
+        join: concatenates the files of all parts deterministically and in little memory.
     """
 
     write: Callable[[pl.DataFrame, Path, bool], None]
@@ -39,7 +39,7 @@ def write_json_lines(table: pl.DataFrame, path: Path, is_first: bool) -> None:
 
 def write_parquet(table: pl.DataFrame, path: Path, is_first: bool) -> None:
     """Write a part of a Parquet file as a Parquet file."""
-    # lz4, as the part is read once more and then removed: speed counts more than size.
+    # lz4, since the part is read once and then removed: speed matters more than size.
     table.write_parquet(path, compression="lz4")
 
 
@@ -52,7 +52,7 @@ def concat_text(parts: Sequence[Path], path: Path) -> None:
 
 
 def concat_parquet(parts: Sequence[Path], path: Path) -> None:
-    """Concatenate Parquet files, with row groups of equal size however large the parts are."""
+    """Concatenate Parquet files into row groups of equal size, whatever the size of the parts."""
     pl.scan_parquet(list(parts)).sink_parquet(
         path, row_group_size=ROW_GROUP_ROWS, maintain_order=True
     )
@@ -74,7 +74,7 @@ def find_format(path: Path) -> TableFormat:
     suffix = path.suffix.lower()
     if suffix not in TABLE_FORMATS:
         raise DataError(
-            f"cannot tell how to write {path.name}",
+            f"cannot determine the format of {path.name}",
             detail=f"file extension {suffix!r}",
             hint=f"use -o with a name that ends in {', '.join(TABLE_FORMATS)}",
         )
@@ -82,12 +82,12 @@ def find_format(path: Path) -> TableFormat:
 
 
 def escape_formulas(table: pl.DataFrame) -> pl.DataFrame:
-    """Escape texts that a spreadsheet would run as formulas, with an apostrophe before them.
+    """Escape texts that a spreadsheet would run as formulas, by an apostrophe before them.
 
     See OWASP, *CSV Injection*. Numbers such as -5 stay.
     """
     text_columns = [name for name, dtype in table.schema.items() if dtype == pl.String]
-    # Tab and carriage return count as well: spreadsheets skip them before a formula.
+    # Tab and carriage return too: spreadsheets skip them before a formula.
     looks_like_formula = {name: pl.col(name).str.contains(r"^[=+\-@\t\r]") for name in text_columns}
     is_number = {
         name: pl.col(name).cast(pl.Float64, strict=False).is_not_null() for name in text_columns

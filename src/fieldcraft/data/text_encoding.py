@@ -11,7 +11,7 @@ from fieldcraft.data import file_signature
 
 SAMPLE_BYTES = 256 * 1024
 BOMS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),  # starts like UTF-16, so it is checked first
+    (codecs.BOM_UTF32_LE, "utf-32"),  # first, since it starts with the mark of UTF-16
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
@@ -19,10 +19,10 @@ BOMS = (
 # Control characters that text does not contain: all but tab, line ends, form feed and the
 # end-of-file mark of DOS.
 CONTROL_CHARACTERS = bytes(code for code in range(32) if code not in b"\t\n\v\f\r\x1a")
-MAX_CONTROL_FRACTION = 0.02  # of the bytes, in a text with stray ones
+MAX_CONTROL_FRACTION = 0.02  # of the bytes; a text may have stray ones
 CP1252_FALLBACK_HANDLER = "fieldcraft-cp1252"  # codec error handler for bytes that are not UTF-8
-# Of UTF-8 among the lines that are not ASCII, from which on a file counts as a mixture. A line in
-# Windows-1252 is valid UTF-8 by chance rarely, but not never.
+# A file counts as a mixture of encodings if at least this fraction of its non-ASCII lines is valid
+# UTF-8. A line in Windows-1252 is valid UTF-8 only rarely, by chance.
 MIN_UTF8_LINE_FRACTION = 0.05
 
 
@@ -49,8 +49,8 @@ def decode_text(data: bytes, name: str) -> DecodedText:
         if data.startswith(bom):
             return DecodedText(data.decode(encoding, errors="replace"), encoding)
     reject_known_format(data, name)
-    if wide_encoding_name := detect_utf16(data[:SAMPLE_BYTES]):
-        return DecodedText(data.decode(wide_encoding_name, errors="replace"), wide_encoding_name)
+    if wide_encoding := detect_utf16(data[:SAMPLE_BYTES]):
+        return DecodedText(data.decode(wide_encoding, errors="replace"), wide_encoding)
     reject_binary(data[:SAMPLE_BYTES].rstrip(b"\0"), name)
     encoding = "utf-8"
     if data.startswith(codecs.BOM_UTF8):
@@ -94,7 +94,7 @@ def reject_binary(sample: bytes, name: str) -> None:
 
 def detect_utf16(sample: bytes) -> str | None:
     """Detect UTF-16 without a byte order mark: one byte of nearly all pairs is zero."""
-    # Latin letters have a zero byte in UTF-16 and never in UTF-8. Eight pairs at least, as a few
+    # Latin letters have a zero byte in UTF-16 and never in UTF-8. At least eight pairs, since a few
     # bytes may have zeros by chance.
     n_pairs = len(sample) // 2
     even_zeros, odd_zeros = (
@@ -113,12 +113,12 @@ def detect_utf16(sample: bytes) -> str | None:
 def decode_legacy(data: bytes, encoding: str) -> DecodedText:
     """Decode bytes that are not all UTF-8: Windows-1252, or a mixture of both."""
     non_ascii_lines = [
-        (n, line) for n, line in enumerate(data.split(b"\n"), 1) if not line.isascii()
+        (number, line) for number, line in enumerate(data.split(b"\n"), 1) if not line.isascii()
     ]
     invalid_line_numbers = [number for number, line in non_ascii_lines if not is_utf8(line)]
-    if encoding == "utf-8" and len(non_ascii_lines) - len(
-        invalid_line_numbers
-    ) < MIN_UTF8_LINE_FRACTION * len(non_ascii_lines):
+    n_utf8_lines = len(non_ascii_lines) - len(invalid_line_numbers)
+    # With a byte order mark the file is meant to be UTF-8, however many lines are not.
+    if encoding == "utf-8" and n_utf8_lines < MIN_UTF8_LINE_FRACTION * len(non_ascii_lines):
         return DecodedText(*decode_cp1252_or_latin1(data))
     shown_numbers = truncated_list([str(number) for number in invalid_line_numbers], 5)
     line_numbers = f"line{'s' * (len(invalid_line_numbers) > 1)} {shown_numbers}"
@@ -140,8 +140,8 @@ def is_utf8(line: bytes) -> bool:
 
 def decode_cp1252_or_latin1(data: bytes) -> tuple[str, str]:
     """Decode bytes that are not UTF-8; returns the text and the encoding."""
-    # cp1252 first, as Windows writes it: it has quotes and dashes where Latin-1 has controls.
-    # Five bytes are undefined in it; Latin-1 defines all of them.
+    # cp1252 first, since Windows writes it: it has quotes and dashes where Latin-1 has control
+    # characters. Five bytes are undefined in cp1252; Latin-1 defines all bytes.
     try:
         return data.decode("cp1252"), "cp1252"
     except UnicodeDecodeError:

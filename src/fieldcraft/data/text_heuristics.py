@@ -8,10 +8,10 @@ import polars as pl
 
 from fieldcraft.data.column_profile import ColumnProfile
 
-MIN_FREE_TEXT_WORDS = 3  # of the median value of a free text column
+MIN_FREE_TEXT_WORDS = 3  # in the median value of a column of free text
 MAX_VALUES_SAMPLED = 2_000  # distinct values
-MIN_CODE_FRACTION = 0.95  # of the values, that have the form of a code
-MIN_CODE_DIGITS = 3  # digits; two with a leading zero may be a month or an hour
+MIN_CODE_FRACTION = 0.95  # of the values that must have the form of a code
+MIN_CODE_DIGITS = 3  # two digits with a leading zero may be a month or an hour
 ID_NAME_PATTERN = re.compile(
     r"(^|[_\s.-])(?i:id|uuid|guid|key|pid|index)$|[a-z](ID|Id)$|^(id|ID|Id)[_A-Z]"
 )
@@ -33,7 +33,7 @@ def median_words(profile: ColumnProfile) -> float:
     """
     if not profile.is_text or not profile.n_unique:
         return 0.0
-    # Evenly over the values by frequency, so that the sample is the same in each run.
+    # Evenly spaced in the order of frequency, so that the sample is the same in each run.
     step = max(1, profile.n_unique // MAX_VALUES_SAMPLED)
     values = profile.value_counts["value"].cast(pl.String).gather_every(step)
     counts = values.str.count_matches(WORD_PATTERN) + values.str.count_matches(CJK_WORD_PATTERN)

@@ -1,4 +1,4 @@
-"""Allocator and denormal settings that speed up small training steps; seeded RNG scopes."""
+"""Settings of memory and denormals that speed up small training steps; seeded random numbers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ NEVER_TRIM_BYTES = 2**31 - 1  # the largest C int: freed memory is kept
 def tuned_allocator() -> Iterator[None]:
     """Flush denormals to zero and keep freed memory while the block runs.
 
-    Moments of weights that see no gradient decay into denormal numbers, on which a CPU is many
-    times slower. And the tensors of a step are freed before the next one: if their pages went back
-    to the system, it would have to zero them again, which took half of a step in 32-bit floats
-    (30.7 ms before, 14.7 ms after; docs/log.md).
+    The moments of weights without a gradient decay into denormal numbers, on which a CPU is many
+    times slower. The tensors of a step are freed before the next one. If their pages went back to
+    the system, it would zero them again for every step, which took half of the time in 32-bit
+    floats (a step took 30.7 ms with this and 14.7 ms without; docs/log.md).
 
-    On exit, denormals are numbers again and free memory is returned. The thresholds stay where
-    glibc's own dynamic adjustment would let them rise.
+    On exit, denormals are numbers again and free memory is returned. The thresholds stay at the
+    highest values that glibc's dynamic adjustment reaches by itself: see mallopt(3).
     """
     torch.set_flush_denormal(True)
     libc = find_glibc()
@@ -50,7 +50,7 @@ def find_glibc() -> ctypes.CDLL | None:
 
 @contextmanager
 def seeded_rng(seed: int) -> Iterator[None]:
-    """Use a random stream of its own while the block runs; the global one then continues."""
+    """Seed PyTorch's random numbers while the block runs, and restore their state afterwards."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 Precision = Literal["float32", "bfloat16"]
 BatchLoss = Callable[[nn.Module], Tensor]
 TIMED_STEPS = 5
-MIN_STEP_SECONDS = 2e-3  # of shorter steps, differences are noise and gain nothing
+MIN_STEP_SECONDS = 2e-3  # differences of shorter steps are noise, and gain nothing
 # A candidate must be clearly faster: two runs of one project should make the same choice, as
 # another number format leads to slightly different weights.
 MAX_TIME_RATIO = 0.85
@@ -56,7 +56,7 @@ def autotune_compute(network: nn.Module, loss: BatchLoss) -> ComputeConfig:
     best_seconds = time_steps(network, loss, best)
     if best_seconds < MIN_STEP_SECONDS:
         return best
-    # The format first: how many threads are worth it depends on the length of a step.
+    # The format first: how many threads pay off depends on the length of a step.
     if has_bfloat16(device):
         clock = time.process_time if device == "cpu" else time.perf_counter
         single_thread = replace(best, threads=1 if device == "cpu" else None)

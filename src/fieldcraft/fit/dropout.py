@@ -15,11 +15,11 @@ MIN_MASK_OFFSETS = 2**18  # start positions of a mask in the pool; two steps rar
 class ReluDropout(nn.Module):
     """ReLU followed by inverted dropout (Srivastava et al., JMLR 2014).
 
-    PyTorch draws one random number per element and step and stores the mask beside the output; in a
-    small network that took a third of a training step on a CPU. Here the random numbers of an epoch
-    are drawn at its first step, with 8 bits per element (so `p` is rounded to a multiple of 1/256);
-    each step reads them from a random offset, and the mask is recovered from the output. On a GPU,
-    where random numbers are cheap, PyTorch's own functions are used.
+    PyTorch draws one random number per element and step, and stores the mask beside the output. In
+    a small network that takes a third of a training step on a CPU. Here the random numbers of an
+    epoch are drawn at its first step, with 8 bits per element, so `p` is rounded to a multiple of
+    1/256. Each step reads them from a random offset, and the backward pass recovers the mask from
+    the output. On a GPU, where random numbers are cheap, PyTorch's own functions are used.
     """
 
     def __init__(self, p: float) -> None:

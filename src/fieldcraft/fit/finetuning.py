@@ -104,7 +104,7 @@ def finetuning_settings(n_rows: int, target_steps: int) -> TrainingSettings:
 
     Args:
         n_rows: number of training rows.
-        target_steps: approximate number of steps, within the limits of epochs.
+        target_steps: approximate number of steps, within the limits of the number of epochs.
     """
     epochs = min(
         max(round(target_steps / math.ceil(n_rows / FINETUNING_BATCH_SIZE)), MIN_FINETUNING_EPOCHS),

@@ -1,4 +1,4 @@
-"""Losses of raw outputs of shape (rows, members, outputs); one value per row.
+"""Losses of raw outputs, shape (rows, members, outputs), with one value per row.
 
 The loss is the mean of the members' losses, never the loss of their mean: only then does each
 member learn to predict alone, and the ensemble gains from their differences (as in TabM).

@@ -31,7 +31,7 @@ class IdentityNet(nn.Module):
     recipe = None
 
     def __init__(self, input_name: str, n_features: int) -> None:
-        """Create the net for an input of some width."""
+        """Create the net for one input and its number of features."""
         super().__init__()
         self.inputs = (input_name,)
         self.feature_widths = (1,) * n_features

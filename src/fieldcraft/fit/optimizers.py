@@ -62,7 +62,7 @@ def build_parameter_groups(
         if isinstance(module, (nn.Linear, nn.Conv2d))
     }
     trainable = [p for p in network.parameters() if p.requires_grad and id(p) not in excluded_ids]
-    # Both groups exist even if empty, so that the order of groups does not depend on the network.
+    # Both groups exist even if empty, so that their order does not depend on the network.
     groups: dict[tuple[bool, float], list[Tensor]] = {(True, 1.0): [], (False, 1.0): []}
     for parameter in trainable:
         lr_scale = getattr(parameter, "lr_scale", 1.0)  # below 1 for pretrained layers
@@ -121,5 +121,5 @@ def load_optimizer_state(
             optimizer_index, parameter_index, name = key.split(".", 2)
             if int(optimizer_index) == index:
                 state.setdefault(int(parameter_index), {})[name] = value
-        # Parameter groups are kept: their settings come from the settings, not from the checkpoint.
+        # Parameter groups are kept: their values come from the settings, not from the checkpoint.
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

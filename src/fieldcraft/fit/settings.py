@@ -23,11 +23,11 @@ class TrainingSettings:
             never decayed.
         batch_size: rows per step.
         epochs: maximum number of passes over the training rows.
-        patience: minimum number of epochs without an improvement of the validation loss before
-            training stops.
-        patience_fraction: patience also grows to this fraction of the epochs so far, plus five.
+        patience: epochs without an improvement of the validation loss before training stops.
+        patience_fraction: patience grows to this fraction of the epochs up to the last
+            improvement, plus five, if that is more; 0 for constant patience.
         min_relative_improvement: relative improvement of the validation loss that restarts
-            patience; smaller ones are kept, and count once they add up to it.
+            patience; smaller ones restart it once they add up to this.
         ema_decay: decay of the moving average of weights, which is validated and kept; 0 for none.
         max_grad_norm: maximum norm of the gradient; 0 for no clipping.
         l1: weight of the sum of absolute weights in the loss.
@@ -59,7 +59,7 @@ class TrainingSettings:
     def learning_rate_at(self, epoch: float) -> float:
         """The learning rate after a number of epochs, which may be fractional."""
         if epoch < self.warmup_epochs:
-            # Plus one, so that the first step already learns something.
+            # Plus one, so that the learning rate of the first step is not 0.
             return self.learning_rate * (epoch + 1) / (self.warmup_epochs + 1)
         progress = (epoch - self.warmup_epochs) / max(self.epochs - self.warmup_epochs, 1)
         if self.lr_schedule == "cosine":
@@ -91,13 +91,13 @@ class TrainingRecipe:
     label_smoothing: float = 0.0
 
 
-# (fewer rows than, batch size).
+# (number of rows, batch size of tables with fewer rows).
 MLP_BATCH_SIZES = ((2_800, 32), (4_500, 64), (6_400, 128), (32_000, 256))  # Gorishniy et al. 2025
 TABM_BATCH_SIZES = ((8_000, 256),)  # smaller batches cost more per row: docs/log.md
 MAX_BATCH_SIZE = 512
 
 
 def choose_batch_size(n_rows: int, is_mlp: bool = False) -> int:
-    """The batch size for a number of training rows; an ensemble's batches are never small."""
+    """The batch size for a number of training rows; an MLP has smaller ones than TabM."""
     sizes = MLP_BATCH_SIZES if is_mlp else TABM_BATCH_SIZES
     return next((size for max_rows, size in sizes if n_rows < max_rows), MAX_BATCH_SIZE)

@@ -46,7 +46,9 @@ MAX_PREDICTION_ROWS = 2_048
 MAX_PREDICTION_BYTES = 1 << 23  # of inputs; activations of image nets take a hundred times as much
 STEP_TIME_FRACTION = 0.8  # of an epoch; the rest goes into validation and checkpoints
 RUNTIME_CONFIG_FILE = "runtime_config.json"
-CHECKPOINT_INTERVAL_SECONDS = 2.0  # epochs of small tables take less than writing a checkpoint
+# An epoch of a small table takes less time than writing a checkpoint. A killed training repeats at
+# most the epochs since the last one.
+CHECKPOINT_INTERVAL_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class TensorRows:
         )
 
     def select(self, index: Tensor | slice) -> TensorRows:
-        """Select some of the rows."""
+        """The rows of an index or a slice."""
         tensors = {name: tensor[index] for name, tensor in self.tensors.items()}
         weights = None if self.weights is None else self.weights[index]
         return TensorRows(tensors, self.y[index], weights)
@@ -176,7 +178,7 @@ class Trainer:
                     self.state.train_losses.append(self.run_epoch(train))
                     self.state.epoch += 1
                     self.validate(validation)
-                    # Only time inside epochs counts: a pause between kill and resume is free.
+                    # Only the time of epochs counts: a pause between kill and resume is free.
                     self.state.elapsed_seconds += self.context.clock() - epoch_start
                     self.save_checkpoint()
                     self.report_progress(self.context.clock() - epoch_start)
@@ -350,7 +352,7 @@ class Trainer:
         return runtime_config
 
     def save_checkpoint(self) -> None:
-        """Write a checkpoint, unless one was written within the last seconds."""
+        """Write a checkpoint, unless the last one was written just before."""
         if (
             self.context.checkpoint_folder is None
             or self.context.clock() - self.last_saved_at < CHECKPOINT_INTERVAL_SECONDS
@@ -382,7 +384,7 @@ class Trainer:
         load_optimizer_state(self.optimizers, tensors_under(tensors, "optimizer"))
 
     def report_progress(self, epoch_seconds: float) -> None:
-        """Report how far the training is and how long it takes at least."""
+        """Report the epoch, the validation loss and a lower bound of the time left."""
         state = self.state
         patience_left = (
             state.last_improvement_epoch

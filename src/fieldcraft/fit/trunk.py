@@ -14,8 +14,8 @@ class TabM(nn.Module):
     """TabM-mini: an ensemble of MLPs that share most of their weights.
 
     Each member multiplies the joined features by its own scales, applies the shared layers, and
-    ends in its own head. Gorishniy et al., *TabM: Advancing Tabular
-    Deep Learning with Parameter-Efficient Ensembling*, ICLR 2025.
+    ends in its own head. Gorishniy et al., *TabM: Advancing Tabular Deep Learning with
+    Parameter-Efficient Ensembling*, ICLR 2025.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class TabM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of each member, shape (rows, members, outputs)."""
-        # Members first makes the heads one batched product.
+        # With members as the first axis, the heads are one batched product.
         hidden: Tensor = self.shared_layers(self.apply_input_layer(x))
         return (hidden.transpose(0, 1) @ self.head + self.head_bias).transpose(0, 1)
 
@@ -78,8 +78,8 @@ class TabM(nn.Module):
 def init_member_scales(n_members: int, width: int) -> Tensor:
     """Initial scales of one feature for each member.
 
-    A number gets a random sign. An embedding gets one normal number for its whole vector: different
-    scales within it would change its direction, and with it the meaning that its kind gave it.
+    A number gets a random sign. An embedding gets one normally distributed scale for its whole
+    vector: different scales within it would change its direction, and with it its meaning.
     """
     if width > 1:
         return torch.randn(n_members, 1).expand(n_members, width)

@@ -1,4 +1,4 @@
-"""What kinds of column share."""
+"""Defaults that the kinds of columns share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fieldcraft.core.types import Array, Json
 
 
 class BaseKind:
-    """Defaults of a kind: a feature whose values are opaque, the same only if they are equal."""
+    """Defaults of a kind: a feature with opaque values, near-duplicates only where equal."""
 
     is_feature = True
     storage: Literal["values", "files"] = "values"
@@ -20,7 +20,7 @@ class BaseKind:
     packages: tuple[str, ...] = ()
 
     def checks(self) -> Sequence[Check]:
-        """No checks of this kind alone."""
+        """No checks that only this kind needs."""
         return ()
 
     def drift_statistics(self, values: pl.Series) -> Mapping[str, pl.Series]:
@@ -42,7 +42,7 @@ class BaseKind:
     def attributions(
         self, network: Any, row: Tensors, output_index: int, output: Output
     ) -> Sequence[Json]:
-        """No maps, for the same reason."""
+        """No maps: the value has no parts that could be attributed one by one."""
         return ()
 
     def augmentation_examples(self, network: Any, rows: Tensors) -> Sequence[Sequence[str]]:

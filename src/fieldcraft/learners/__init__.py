@@ -1,1 +1,1 @@
-"""What turns training rows into a model; baselines are learners like any other."""
+"""Learners, which fit a model to training rows; baselines are learners like any other."""

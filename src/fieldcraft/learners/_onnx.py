@@ -1,4 +1,4 @@
-"""Assemble the ONNX models of the learners that read a matrix."""
+"""Build the ONNX models of learners whose input is a matrix."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from onnx import NodeProto, TensorProto, checker, helper, numpy_helper
 
 OPSET_VERSION = 17
-ML_OPSET_VERSION = 3  # of ai.onnx.ml: the first whose tree ensembles take doubles
-IR_VERSION = 8  # of the releases with opset 17; onnx writes its newest unless told otherwise
+ML_OPSET_VERSION = 3  # of ai.onnx.ml; the first version whose tree ensembles take doubles
+IR_VERSION = 8  # the one that came with opset 17; by default onnx writes its newest
 
 
 def build_onnx_model(
@@ -20,14 +20,14 @@ def build_onnx_model(
     n_outputs: int,
     n_columns: int | None = None,
 ) -> bytes:
-    """A checked and serialized model from the input ``matrix`` to the output ``outputs``.
+    """Return a checked and serialized model with input ``matrix`` and output ``outputs``.
 
     Args:
-        name: of the graph.
-        nodes: the steps, in an order in which each reads only what exists already.
-        initializers: constants by the names under which the nodes read them.
-        n_outputs: columns of ``outputs``.
-        n_columns: columns of ``matrix``; any number if left out.
+        name: name of the graph.
+        nodes: operators in topological order: each reads only what exists already.
+        initializers: constants by name.
+        n_outputs: number of columns of ``outputs``.
+        n_columns: number of columns of ``matrix``; any if None.
     """
     tensors = [
         numpy_helper.from_array(np.asarray(value), tensor_name)
@@ -41,7 +41,7 @@ def build_onnx_model(
         [helper.make_tensor_value_info("outputs", TensorProto.FLOAT, ["rows", n_outputs])],
         tensors,
     )
-    # An operator set that no node uses is not declared: some runtimes refuse a domain they lack.
+    # Unused operator sets are not declared, because some runtimes refuse a domain they lack.
     domains = {"": OPSET_VERSION, "ai.onnx.ml": ML_OPSET_VERSION}
     used_domains = {"", *(node.domain for node in nodes)}
     opsets = [

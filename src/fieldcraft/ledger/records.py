@@ -19,13 +19,13 @@ class Finding:
     """A problem that a check found, with its severity, evidence and fixes.
 
     Attributes:
-        code: of the check.
+        code: code of the check.
         severity: ``error`` stops the run, ``warning`` is listed first, ``info`` is advice.
         title: one sentence with the figures that matter.
         column: the column with the problem, if it is a single one.
-        evidence: the figures behind the title, JSON.
+        evidence: the figures behind the title, as JSON values.
         advice: what to do, in words.
-        fixes: edits of the project file that fix it; empty where a person must decide.
+        fixes: edits of the project file that fix the problem; empty if a person must decide.
     """
 
     code: str
@@ -38,16 +38,16 @@ class Finding:
 
     @property
     def accept_key(self) -> str:
-        """The name that ``audit.accept`` of the project file lists it by."""
+        """The name under which ``audit.accept`` of the project file lists the finding."""
         return f"{self.code}:{self.column}" if self.column else self.code
 
     def to_json(self) -> dict[str, Any]:
-        """The finding as a JSON value."""
+        """Return the finding as a JSON value."""
         return {**asdict(self), "name": self.accept_key}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Finding:
-        """The finding that `to_json` returned."""
+        """Build a finding from the value that `to_json` returned."""
         fields = {key: item for key, item in data.items() if key not in ("name", "fixes")}
         fixes = (
             ConfigEdit(tuple(fix["path"]), fix["value"], fix["append"]) for fix in data["fixes"]
@@ -56,7 +56,7 @@ class Finding:
 
 
 def single_column(names: Iterable[str]) -> str | None:
-    """The column of a finding, or None if it has several.
+    """Return the only one of some columns, or None if there are several.
 
     >>> single_column(["age"]), single_column(["age", "sex"])
     ('age', None)
@@ -66,7 +66,7 @@ def single_column(names: Iterable[str]) -> str | None:
 
 
 def group_findings(items: Collection[Item]) -> list[list[Item]]:
-    """Groups of similar problems that make one finding each: one by one if few, else all in one.
+    """Group similar problems, one finding for each group: one by one if few, else all in one.
 
     >>> group_findings(["a", "b"]), group_findings(["a", "b", "c", "d"])
     ([['a'], ['b']], [['a', 'b', 'c', 'd']])
@@ -83,9 +83,9 @@ class MetricRecord:
         part: the rows it was computed on, ``evaluation`` or ``test``.
         model: name of the model.
         value: the metric on the rows themselves, without resampling.
-        low: lower end of the interval, None where it is not defined.
-        high: upper end of the interval, None where it is not defined.
-        confidence_level: of the interval.
+        low: lower end of the interval, None if it is not defined.
+        high: upper end of the interval, None if it is not defined.
+        confidence_level: probability that the interval covers the metric, such as 0.95.
         n_rows: number of rows.
         data_digest: digest of the rows.
         model_digest: digest of the model.
@@ -103,5 +103,5 @@ class MetricRecord:
     model_digest: str
 
     def to_json(self) -> dict[str, Any]:
-        """The record as a JSON value."""
+        """Return the record as a JSON value."""
         return asdict(self)

@@ -19,8 +19,9 @@ from typing import Any
 from fieldcraft.core import digest
 from fieldcraft.core.errors import LedgerError
 
-GENESIS = "0" * 64  # previous hash of the first entry
-LOCK_TIMEOUT_SECONDS = 30  # wait for other processes
+GENESIS_HASH = "0" * 64  # previous hash of the first entry
+LOCK_TIMEOUT_SECONDS = 30  # how long to wait for other processes
+LOCK_POLL_SECONDS = 0.01
 CREATE_TABLE_SQL = """
 CREATE TABLE IF NOT EXISTS entries (
     number INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, stage TEXT NOT NULL,
@@ -46,12 +47,12 @@ class LedgerEntry:
 def chain_hash(
     previous_hash: str, number: int, created_at: str, kind: str, stage: str, key: str, body: str
 ) -> str:
-    """The hash of an entry: SHA-256 of the previous hash and all fields of the entry."""
+    """Return the hash of an entry: SHA-256 of the previous hash and all fields of the entry."""
     return digest.of_json([previous_hash, number, created_at, kind, stage, key, body])
 
 
 def entry_from_row(row: tuple[Any, ...]) -> LedgerEntry:
-    """The entry of a row of the table."""
+    """Build an entry from a row of the table."""
     number, created_at, kind, stage, key, body, previous_hash, entry_hash = row
     return LedgerEntry(
         number, created_at, kind, stage, key, json.loads(body), previous_hash, entry_hash
@@ -70,7 +71,7 @@ def enable_wal(connection: sqlite3.Connection) -> None:
             # new ledger at once, all but one get SQLITE_BUSY immediately.
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
-            time.sleep(0.01)
+            time.sleep(LOCK_POLL_SECONDS)
 
 
 class Ledger:
@@ -88,8 +89,8 @@ class Ledger:
                 sqlite3.connect(self.path, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None)
             ) as connection:
                 enable_wal(connection)
-                # With the default of WAL, NORMAL, a power loss may undo the last commits: a bundle
-                # would then name a ledger head that does not exist.
+                # With NORMAL, a power failure may undo the last commits in WAL mode: a bundle would
+                # then name a ledger head that does not exist.
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.execute(CREATE_TABLE_SQL)
                 yield connection
@@ -105,13 +106,13 @@ class Ledger:
         """Add entries of (kind, stage, key, body) in one transaction, all or none."""
         created_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         with self._connect() as connection:
-            # The write lock is taken before the head is read. With a deferred transaction two
-            # writers could read the same head, and the chain would fork.
+            # BEGIN IMMEDIATE takes the write lock before the last entry is read. With a deferred
+            # transaction two writers could read the same last entry, and the chain would fork.
             connection.execute("BEGIN IMMEDIATE")
             last_row = connection.execute(
                 "SELECT number, hash FROM entries ORDER BY number DESC LIMIT 1"
             ).fetchone()
-            number, previous_hash = last_row or (0, GENESIS)
+            number, previous_hash = last_row or (0, GENESIS_HASH)
             for kind, stage, key, body in records:
                 number += 1
                 body_json = digest.canonical_json(dict(body)).decode()
@@ -129,7 +130,7 @@ class Ledger:
     def entries(
         self, kind: str | None = None, stage: str | None = None, key: str | None = None
     ) -> list[LedgerEntry]:
-        """Entries in order, optionally of one kind, stage or key."""
+        """Return the entries in order, optionally of one kind, stage or key."""
         if not self.path.exists():  # connecting would create the file, and reading must not
             return []
         filters = {"kind": kind, "stage": stage, "key": key}
@@ -142,17 +143,20 @@ class Ledger:
             return [entry_from_row(row) for row in rows]
 
     def last(self, kind: str, stage: str, key: str | None = None) -> LedgerEntry | None:
-        """The newest entry of a kind from a stage, or None."""
+        """Return the newest entry of a kind from a stage, or None."""
         matching = self.entries(kind, stage, key)
         return matching[-1] if matching else None
 
     def head(self) -> str:
-        """The hash of the newest entry, or 64 zeros if the ledger is empty."""
+        """Return the hash of the newest entry, or 64 zeros if the ledger is empty."""
         entries = self.entries()
-        return entries[-1].hash if entries else GENESIS
+        return entries[-1].hash if entries else GENESIS_HASH
 
     def verify(self) -> int:
         """Recompute the whole chain and return the number of entries.
+
+        Entries removed from the end leave a valid chain: compare `head` with the ``ledger_head``
+        that a bundle stores.
 
         Raises:
             LedgerError: an entry was changed, removed or inserted.
@@ -161,7 +165,7 @@ class Ledger:
             return 0
         with self._connect() as connection:
             rows = connection.execute("SELECT * FROM entries ORDER BY number").fetchall()
-        previous_hash = GENESIS
+        previous_hash = GENESIS_HASH
         for position, (
             number,
             created_at,

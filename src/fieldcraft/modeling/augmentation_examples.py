@@ -1,4 +1,4 @@
-"""Examples of augmented training rows, for a person to check.
+"""Examples of augmented training rows, to be checked by a person.
 
 An augmentation must not change the label: a 6 that is rotated becomes a 9, and a text without its
 "not" means the opposite.
@@ -42,8 +42,8 @@ def make_augmentation_examples(
         return []
     from fieldcraft.fit.allocator import seeded_rng
 
-    # One call per kind with all repetitions keeps the random stream of the examples the same
-    # however many columns a kind has.
+    # One call per kind makes all variants of all its columns, so that the random stream does not
+    # depend on the number of columns.
     values = dataset.features[most_complete_rows(dataset.features, dataset.folds[0].train)]
     tensors = fold_model.encoders.transform(fold_model.encoders.precompute(values)).tensors()
     row_indexes = np.tile(np.arange(values.height), N_VARIANTS)
@@ -75,7 +75,7 @@ def column_examples(kind: Kind, values: pl.Series, variants: Sequence[str]) -> J
     Args:
         kind: kind of the column.
         values: original values, one for each row.
-        variants: one variant of each row in turn, repeated.
+        variants: first one variant of each row, then a second one of each, and so on.
     """
     thumbnails = [kind.thumbnail(value) for value in values.to_list()]
     are_images, examples = any(thumbnails), []

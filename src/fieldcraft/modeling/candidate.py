@@ -53,8 +53,9 @@ def load_candidate(folder: Path, dataset: ModelingDataset) -> Candidate:
         )
         validation_outputs.append(validation)
         fold_calibrations.append(calibration)
-    # The bundle averages the members of all folds, so its calibration is fitted on all
-    # validation rows; each row was predicted by a member that was not trained on it.
+    # The bundle averages the members of all folds, so its calibration is fitted on the validation
+    # rows of all folds. The outputs are still out-of-fold: a member that was not trained on a row
+    # predicted it.
     validation_positions = np.concatenate([fold.validation for fold in dataset.folds])
     return Candidate(
         folder.name,

@@ -17,7 +17,7 @@ FINDINGS_FILE = "findings.json"
 
 
 def checks_for_scope(scope: CheckScope) -> list[Check]:
-    """All checks of a scope: stand-alone ones and those of the kinds."""
+    """All checks of a scope: plug-ins of their own and those that come with a kind of column."""
     standalone_checks: list[Check] = catalog.load_plugins("checks")
     all_checks = standalone_checks + [
         check for kind in catalog.load_plugins("kinds") for check in kind.checks()
@@ -35,7 +35,7 @@ def save_findings(findings: list[Finding], context: StageContext) -> list[Findin
 
 
 def load_findings(folder: Path) -> list[Finding]:
-    """The findings of a step; empty if the step saves none."""
+    """The findings of a step; empty if the step runs no checks."""
     is_saved = (folder / FINDINGS_FILE).exists()
     return (
         [Finding.from_json(entry) for entry in files.read_json(folder / FINDINGS_FILE)]

@@ -25,9 +25,9 @@ from fieldcraft.modeling.type_inference import infer_kind
 from fieldcraft.project.folder import ProjectFolder
 from fieldcraft.project.settings import ProjectSettings
 
-# Columns added to those of the table; the parentheses keep them apart from real names.
+# Columns added to those of the table; the parentheses avoid collisions with real names.
 ROW_NUMBER_COLUMN, SOURCE_COLUMN = "(line)", "(source)"
-RETRAIN_WEIGHT_COLUMN = "(weight)"  # written by a retraining with the policy decay
+RETRAIN_WEIGHT_COLUMN = "(weight)"  # written by retrainings with the policy "decay"
 TRAIN_SOURCE, VALIDATION_SOURCE, TEST_SOURCE = 0, 1, 2  # values of SOURCE_COLUMN
 TARGET_SECTIONS = (
     "problem.target",
@@ -35,7 +35,8 @@ TARGET_SECTIONS = (
     "problem.positive_class",
     "problem.class_order",
 )
-# Only the decision rule depends on these, so a change does not train any model again.
+# Only the decision rule depends on these, so they are left out of TARGET_SECTIONS: a change does
+# not retrain any model.
 DECISION_SETTINGS = ("costs", "threshold", "coverage", "reject_fraction")
 
 
@@ -53,7 +54,7 @@ class ModelingDataset:
     target_spec: Json
     digest: str
     weights: Array | None = None  # sample weights, (n,); None for equal weights
-    clusters: Array | None = None  # (n,); rows of a cluster are not independent
+    clusters: Array | None = None  # (n,); rows of the same cluster are not independent
     encoded_folds: dict[int, Any] = field(
         default_factory=dict, init=False
     )  # cache of fold_models.encode_fold, by id of the fold
@@ -88,10 +89,10 @@ def read_joined_rows(project: ProjectFolder, settings: ProjectSettings) -> pl.Da
             file is in none of the tables.
     """
     frame = read_sources(project, settings)
-    for _, table, on in read_joined_tables(project, settings):
-        frame = left_join(frame, table, on)
+    for _, table, keys in read_joined_tables(project, settings):
+        frame = left_join(frame, table, keys)
         undeclared_columns = [
-            name for name in table.columns if name not in (*on, *settings.data.columns)
+            name for name in table.columns if name not in (*keys, *settings.data.columns)
         ]
         if undeclared_columns:
             raise DataError(
@@ -104,9 +105,9 @@ def read_joined_rows(project: ProjectFolder, settings: ProjectSettings) -> pl.Da
     unknown_columns = [name for name in settings.data.columns if name not in known_columns]
     if unknown_columns:
         raise DataError(
-            "the project file names columns that the table does not have",
+            "the project file has columns that the table does not have",
             detail=", ".join(unknown_columns[:8]),
-            hint="set data.columns to those of the table; "
+            hint="set data.columns to the columns of the table; "
             f"{did_you_mean(unknown_columns[0], frame.columns)}",
         )
     return frame
@@ -126,10 +127,11 @@ def read_sources(project: ProjectFolder, settings: ProjectSettings) -> pl.DataFr
         location = resolve_address(path, project.root)
         frame = read_table(location, settings.data.column_names).frame
         frame = resolve_file_columns(frame, file_columns(settings), base_folder(location))
+        # The last two columns of a frame are the row number and the source, added below.
         expected_columns = frames[0].columns[:-2] if frames else frame.columns
         if (
             RETRAIN_WEIGHT_COLUMN in expected_columns and RETRAIN_WEIGHT_COLUMN not in frame.columns
-        ):  # sealed rows were written before there were weights
+        ):  # the sealed rows were written before the first retraining added weights
             frame = frame.with_columns(pl.lit(1.0).alias(RETRAIN_WEIGHT_COLUMN))
         missing_columns = [name for name in expected_columns if name not in frame]
         if missing_columns:
@@ -154,19 +156,19 @@ def file_columns(settings: ProjectSettings) -> list[str]:
     columns = settings.data.columns.items()
     return [
         name
-        for name, settings_of_column in columns
-        if catalog.load_plugin("kinds", settings_of_column.kind).storage == "files"
+        for name, column in columns
+        if catalog.load_plugin("kinds", column.kind).storage == "files"
     ]
 
 
 def digest_file_contents(frame: pl.DataFrame, settings: ProjectSettings) -> pl.DataFrame:
-    """Replace paths of files by digests of their contents, so that copies are recognized."""
-    present = [name for name in file_columns(settings) if name in frame.columns]
-    return frame.with_columns([digest_contents(frame[name]) for name in present])
+    """Replace file paths by digests of the contents, so that copies of a file are recognized."""
+    names = [name for name in file_columns(settings) if name in frame.columns]
+    return frame.with_columns([digest_contents(frame[name]) for name in names])
 
 
 def suggest_column_entry(cells: pl.Series) -> str:
-    """The suggested entry of a column under ``data.columns``."""
+    """The entry to suggest for a column under ``data.columns``."""
     inference = infer_kind(ColumnProfile(cells))
     options_text = ", ".join(
         f"{key}: {value}" for key, value in {"kind": inference.name, **inference.options}.items()
@@ -208,7 +210,11 @@ def read_joined_tables(
 
 
 def make_column(settings: ProjectSettings, name: str, kind: str | None = None) -> Column:
-    """A column with its options: its own, those of its kind, and its cleaning."""
+    """A column with its options, from the most to the least specific setting.
+
+    These are ``data.columns.<name>``, ``model.kinds.<kind>``, ``clean.columns.<name>`` and
+    ``clean.all``. With another kind than its own, a column has no options.
+    """
     column_settings = settings.data.columns[name]
     if kind is not None and kind != column_settings.kind:
         return Column(name, kind, {})
@@ -259,13 +265,18 @@ def excluded_columns(settings: ProjectSettings) -> set[str]:
 
 
 def make_schema(settings: ProjectSettings, columns: Sequence[Column]) -> Schema:
-    """A schema of some columns with the expressions they need and the columns those read."""
+    """A schema of some columns, with the expressions that derive them and the inputs of those.
+
+    Raises:
+        DataError: an expression reads a column that does not exist.
+    """
     expressions, names = settings.data.derived_columns, [column.name for column in columns]
     derived_names = [name for name in names if name in expressions]
     source_names: list[str] = []
-    for name in derived_names:  # grows while iterating: expressions may use other derived columns
-        for root in referenced_columns(expressions[name], f"data.derived_columns.{name}"):
-            (derived_names if root in expressions else source_names).append(root)
+    # The list grows during the loop: an expression may read other derived columns.
+    for name in derived_names:
+        for input_name in referenced_columns(expressions[name], f"data.derived_columns.{name}"):
+            (derived_names if input_name in expressions else source_names).append(input_name)
     used_expressions = {name: sql for name, sql in expressions.items() if name in derived_names}
     unknown_names = [name for name in source_names if name not in settings.data.columns]
     if unknown_names:
@@ -284,7 +295,10 @@ def make_schema(settings: ProjectSettings, columns: Sequence[Column]) -> Schema:
 
 
 def infer_derived_columns(settings: ProjectSettings) -> list[Column]:
-    """The derived columns without an entry under ``data.columns``; kinds by result type."""
+    """The derived columns, with the kinds that their result types suggest.
+
+    The expressions are evaluated on a table without rows, which is enough to get the types.
+    """
     expressions, data = settings.data.derived_columns, settings.data
     if not expressions:
         return []
@@ -301,14 +315,12 @@ def infer_derived_columns(settings: ProjectSettings) -> list[Column]:
     for name, sql in expressions.items():
         try:
             empty = empty.with_columns(pl.sql_expr(sql).alias(name))
-        except pl.exceptions.PolarsError:  # evaluating it on the rows gives the error
+        except pl.exceptions.PolarsError:  # the error is raised when the rows are evaluated
             columns.append(Column(name, "number"))
             continue
-        kind = empty.schema[name]
-        inference = (
-            "number" if kind.is_numeric() else "datetime" if kind.is_temporal() else "category"
-        )
-        columns.append(Column(name, "boolean" if kind == pl.Boolean else inference, {}))
+        dtype = empty.schema[name]
+        kind = "number" if dtype.is_numeric() else "datetime" if dtype.is_temporal() else "category"
+        columns.append(Column(name, "boolean" if dtype == pl.Boolean else kind, {}))
     return columns
 
 
@@ -335,25 +347,25 @@ def schema_of_columns(settings: ProjectSettings, names: Sequence[str]) -> Schema
 
 
 def target_columns(settings: ProjectSettings) -> tuple[Column, ...]:
-    """The target columns: categories for classes and labels, numbers for values."""
+    """The target columns: of the kind number for regression, else of the kind category."""
     task = catalog.load_plugin("tasks", settings.problem.task)
     kind = "number" if task.output == "value" else "category"
     return tuple(make_column(settings, name, kind) for name in settings.problem.targets)
 
 
 def parse_target(frame: pl.DataFrame, settings: ProjectSettings) -> pl.Series:
-    """The parsed target, null where missing; a struct for several columns."""
+    """The parsed target, null where missing; several target columns become a struct."""
     columns = target_columns(settings)
     values = Schema(columns, tuple(settings.data.na_values)).apply(frame)
     if isinstance(settings.problem.target, str):
         return values.to_series()
-    # A row with any label missing has no target: a null is not the same as "no".
+    # A row in which any label is missing has no target: missing does not mean negative.
     complete_rows = pl.when(~pl.any_horizontal(pl.all().is_null())).then(pl.struct(pl.all()))
     return values.select(complete_rows.alias("target")).to_series()
 
 
 def read_weights(frame: pl.DataFrame, settings: ProjectSettings) -> Array | None:
-    """The sample weights, multiplied by those of a retraining; None for equal weights.
+    """The sample weights times the weights of retrainings, (n,); None for equal weights.
 
     Raises:
         DataError: a weight is missing, not positive or not a number.
@@ -388,7 +400,7 @@ def read_time_column(frame: pl.DataFrame, settings: ProjectSettings) -> pl.Serie
     """
     schema = schema_of_columns(settings, [str(settings.data.time_column)])
     timestamps = schema.apply(frame).to_series()
-    if timestamps.dtype == pl.String:  # the kind id holds running numbers as text
+    if timestamps.dtype == pl.String:  # a running number may have the kind id, which is text
         text, timestamps = timestamps, schema.parse(timestamps, Column(timestamps.name, "number"))
         unparseable = text.filter(timestamps.is_null() & text.is_not_null())
         if len(unparseable):
@@ -401,12 +413,12 @@ def read_time_column(frame: pl.DataFrame, settings: ProjectSettings) -> pl.Serie
 
 
 def assign_clusters(frame: pl.DataFrame, settings: ProjectSettings) -> Array | None:
-    """Clusters of dependent rows for the bootstrap: groups or blocks of time; None if none."""
+    """Clusters of dependent rows for the bootstrap, (n,): groups or blocks of time, else None."""
     if settings.split.strategy == "group" and settings.data.group:
         digests = row_digests(frame, [settings.data.group])
         return np.unique(np.array(digests), return_inverse=True)[1]
     if settings.split.strategy == "time":
-        # Blocks of about sqrt(n) consecutive rows (block bootstrap, Carlstein 1986).
+        # Disjoint blocks of about sqrt(n) consecutive rows (block bootstrap, Carlstein 1986).
         chronological_rank = (
             read_time_column(frame, settings).rank("ordinal").fill_null(0).to_numpy()
         )
@@ -414,8 +426,8 @@ def assign_clusters(frame: pl.DataFrame, settings: ProjectSettings) -> Array | N
     return None
 
 
-def has_required_gaps(values: pl.DataFrame, settings: ProjectSettings) -> Array:
-    """Mask of the rows that miss a value whose column has ``missing: drop``."""
+def mask_incomplete_rows(values: pl.DataFrame, settings: ProjectSettings) -> Array:
+    """Mask of the rows without a value in a column with ``missing: drop``, (n,)."""
     cleaning = settings.clean
     missing_rules = {
         name: column.missing
@@ -443,9 +455,12 @@ def load_dataset(split_folder: Path, settings: ProjectSettings) -> ModelingDatas
     task: Task = catalog.load_plugin("tasks", settings.problem.task)
     schema = feature_schema(settings)
     values = schema.apply(frame)
-    has_gap = has_required_gaps(values, settings)
-    # Only training rows are dropped: metrics must cover the rows that will come in production.
-    folds = [replace(fold, train=fold.train[~has_gap[fold.train]]) for fold in make_folds(parts)]
+    is_incomplete = mask_incomplete_rows(values, settings)
+    # Only training rows are dropped: in production, rows with missing values are predicted too, so
+    # the metrics must include them.
+    folds = [
+        replace(fold, train=fold.train[~is_incomplete[fold.train]]) for fold in make_folds(parts)
+    ]
     return ModelingDataset(
         frame,
         values,

@@ -1,7 +1,8 @@
 """Permutation importance: the decrease of a metric on evaluation rows when columns are shuffled.
 
-Breiman 2001; Fisher, Rudin & Dominici, JMLR 2019. Correlated columns share their importance: while
-one is shuffled the model still has the other.
+Breiman, *Random Forests*, 2001; Fisher, Rudin & Dominici, *All Models are Wrong, but Many are
+Useful*, JMLR 2019. Correlated columns share their importance: while one is shuffled, the model
+still has the other.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ N_REPEATS = 3
 MIN_COLUMNS = 20  # measured in any case
 MAX_COLUMN_ENCODINGS = 40_000
 N_RESAMPLES = 200
-DECIMALS = 12  # sums in another order differ in the last bits; rounding makes a zero effect 0.0
+# Sums in another order differ in the last bits, so an effect of zero could come out as 1e-17.
+DECIMALS = 12
 INTERVAL_FIELDS = ("value", "low", "high")
 
 
@@ -43,7 +45,7 @@ class WeightedEnsemble:
 
 @dataclass(frozen=True)
 class PermutationImportance:
-    """A model, and the metric that is measured on evaluation rows with and without shuffling."""
+    """A model, and the metric measured on evaluation rows with and without shuffled columns."""
 
     model: WeightedEnsemble
     dataset: ModelingDataset
@@ -102,8 +104,8 @@ class PermutationImportance:
             )
             for repeat in range(N_REPEATS)
         ]
-        # The same resamples for all outputs: what varies with the sample of rows alone cancels in
-        # the difference, so the interval is that of the decrease.
+        # All outputs are measured on the same resamples (paired bootstrap): the variation of the
+        # metric that both have in common cancels in the difference, and narrows the interval.
         confidence_interval = percentile_interval(
             sign * (self.baseline_metric - np.mean(shuffled_metrics, axis=0))
         )
@@ -115,8 +117,8 @@ def compute_feature_importance(
 ) -> list[Json]:
     """The importance of each column with its interval, largest first.
 
-    An importance is the decrease of the metric, in its units; negative if the metric improves. Of
-    very many columns, only those most associated with the outputs of the model are measured.
+    An importance is the decrease of the metric, in its units; negative if the metric improves. If
+    there are very many columns, only those most associated with the model's outputs are measured.
     """
     names = choose_columns_to_measure(
         pl.concat(permutation.fold_tables), permutation.baseline_outputs
@@ -176,7 +178,7 @@ def sort_by_importance(results: list[Json]) -> list[Json]:
 
 
 def choose_columns_to_measure(values: pl.DataFrame, outputs: Array) -> list[str]:
-    """The columns to measure: all, or of very many those most associated with the outputs."""
+    """The columns to measure: all, or if very many, those most associated with the outputs."""
     max_columns = max(MIN_COLUMNS, MAX_COLUMN_ENCODINGS // max(values.width, 1))
     if values.width <= max_columns:
         return values.columns
@@ -217,7 +219,11 @@ def predict_by_fold(model: WeightedEnsemble, tables: Sequence[pl.DataFrame]) -> 
 def permute_columns(
     tables: Sequence[pl.DataFrame], columns: Sequence[str], seed: int
 ) -> list[pl.DataFrame]:
-    """Copies of the tables in which some columns are shuffled jointly, within each table."""
+    """Copies of the tables with some columns shuffled jointly, within each table.
+
+    Jointly: one permutation moves whole rows of these columns, so their relations to each other are
+    kept. A table holds the rows of one fold, each predicted by the models of that fold.
+    """
     rng = np.random.default_rng(seed)
     return [
         table.with_columns(table[list(columns)][rng.permutation(table.height).tolist()])

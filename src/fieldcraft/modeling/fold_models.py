@@ -1,4 +1,4 @@
-"""A model consists of fold models: one learner fitted on each fold, with encoders of its own.
+"""Fit, save and load the fold models of a model: a learner fitted on each fold, with its encoders.
 
 Folder of a model::
 
@@ -90,14 +90,15 @@ def fit_fold_models(
             continue
         folds_left = len(dataset.folds) - index
         seconds_spent = seconds_before + time.monotonic() - start
-        # What earlier folds left of the budget is shared among the folds that are left; a fold
-        # gets at least a second, else one slow fold would leave the last ones untrained.
+        # The remaining budget is shared equally among the remaining folds. It is never below one
+        # second in total: if early folds took too long, the last ones are still trained.
         budget = (
             max(limits.budget_seconds - seconds_spent, 1.0) / folds_left
             if limits.budget_seconds
             else None
         )
-        encode_fold(dataset, fold)  # before the clock starts: encoding is shared by all learners
+        # Encoding is cached and shared by all learners, so it does not count as fit time.
+        encode_fold(dataset, fold)
         fold_start = time.monotonic()
         fold_folder.mkdir(parents=True, exist_ok=True)
         fold_limits = TrainingLimits(
@@ -155,7 +156,8 @@ class EncodedFold:
 
 
 def encode_fold(dataset: ModelingDataset, fold: Fold) -> EncodedFold:
-    """Encode a fold; cached, since encoders do not depend on the learner."""
+    """Fit the encoders of a fold and encode its rows; cached, as no learner affects them."""
+    # By identity: the folds live as long as the dataset, whose cache this is.
     cache_key = id(fold)
     if cache_key not in dataset.encoded_folds:
         train_y = dataset.y[fold.train]
@@ -174,7 +176,7 @@ def encode_fold(dataset: ModelingDataset, fold: Fold) -> EncodedFold:
 def make_training_job(
     options: Any, dataset: ModelingDataset, fold: Fold, folder: Path, limits: TrainingLimits
 ) -> TrainingJob:
-    """The encoded rows of a fold with options and limits, as learners take them."""
+    """The training job of a fold: its encoded rows with the options and limits of the fit."""
     encoded_fold, task = encode_fold(dataset, fold), dataset.task
     target_scale = encoded_fold.target_scale
     return TrainingJob(
@@ -216,9 +218,9 @@ def save_fold_model(
     make_predictions_table(fold_model, dataset, fold, int(folder.name)).write_parquet(
         folder / "predictions.parquet"
     )
-    # After everything is written: a crash before leaves the checkpoint to resume from.
+    # Removed after everything is written: an earlier crash leaves the checkpoint to resume from.
     shutil.rmtree(folder / CHECKPOINT_FOLDER, ignore_errors=True)
-    # Last: a crash before this line leaves a fold without done.json, which is fitted again.
+    # Written last: a fold without done.json is fitted again.
     seconds = time.monotonic() - fold_start
     files.atomic_write_json(folder / "done.json", {"seconds": seconds})
 

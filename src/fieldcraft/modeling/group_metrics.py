@@ -39,8 +39,8 @@ def compute_group_metrics(
     """For each column of ``problem.sensitive_features``: metrics of each group and largest gaps.
 
     A gap is the difference between the groups with the highest and the lowest metric, on the same
-    resamples of all evaluation rows. Since this pair is selected among all pairs, its interval
-    has a Bonferroni correction.
+    resamples of all evaluation rows. Since this pair is selected from all pairs of groups, its
+    interval has a Bonferroni correction.
     """
     names = settings.problem.sensitive_features
     if not names:
@@ -89,12 +89,21 @@ def metrics_of_column(
     name: str,
     codes: pl.Series,
     measured_groups: list[str],
-    evaluated: tuple[ModelingDataset, Array, Predictions],
+    evaluation: tuple[ModelingDataset, Array, Predictions],
     main_metric: Metric,
     bootstrap_plan: BootstrapPlan,
 ) -> Json:
-    """The metrics of the groups of one column, on the same resamples of all evaluation rows."""
-    dataset, evaluation_positions, predictions = evaluated
+    """The metrics of the groups of one column, on the same resamples of all evaluation rows.
+
+    Args:
+        name: name of the column.
+        codes: group of each evaluation row.
+        measured_groups: the groups with enough rows.
+        evaluation: dataset, positions of the evaluation rows, and their predictions.
+        main_metric: the metric by which models are compared.
+        bootstrap_plan: the resamples.
+    """
+    dataset, evaluation_positions, predictions = evaluation
     y, metrics = dataset.y[evaluation_positions], choose_group_metrics(dataset, main_metric)
     masks = {group: (codes == group).to_numpy() for group in measured_groups}
 
@@ -125,8 +134,8 @@ def metrics_of_column(
                 "group": group,
                 "rows": int(masks[group].sum()),
                 "metrics": {
-                    metric_of_group.name: interval_to_json(resampled[group, metric_of_group.name])
-                    for metric_of_group in metrics
+                    metric.name: interval_to_json(resampled[group, metric.name])
+                    for metric in metrics
                 },
             }
             for group in measured_groups
@@ -147,8 +156,8 @@ def max_group_gap(resampled_by_group: Mapping[str, Array]) -> Json:
         max(values_by_group, key=values_by_group.__getitem__),
         min(values_by_group, key=values_by_group.__getitem__),
     )
-    # The pair was chosen by looking at all of them: each interval gets 1 / n_pairs of the error
-    # rate, so that all hold together with the usual confidence.
+    # Bonferroni: this pair is the most extreme of n_pairs. With 1 / n_pairs of the error rate for
+    # each, the intervals of all pairs hold together at the usual confidence level.
     n_pairs = len(values_by_group) * (len(values_by_group) - 1) / 2
     gap = interval_to_json(
         resampled_by_group[high] - resampled_by_group[low], 1 - (1 - CONFIDENCE_LEVEL) / n_pairs

@@ -1,10 +1,11 @@
 """Explain predictions of single rows by occlusion: change a cell and predict again.
 
-This works for every champion: an ensemble, trees or a network. The kind of a column decides how a
-cell is changed and returns JSON: ``spans`` (text and weight) or a ``heatmap`` (a ``data:`` URL) and
-``max_effect``, the largest change of the score by one part. Weights range from -1 (against the
-prediction) to 1 (for it). If the champion has a network that reads such columns, ``network_maps``
-holds its attribution maps by method.
+Occlusion (Zeiler & Fergus, *Visualizing and Understanding Convolutional Networks*, ECCV 2014)
+works for every champion: an ensemble, trees or a network. The kind of a column decides which parts
+of a cell are removed, and returns JSON: ``spans`` (text and weight) or a ``heatmap`` (a ``data:``
+URL), and ``max_effect``, the largest change of the score by one part. Weights range from -1
+(against the prediction) to 1 (for it). If the champion has a network that reads such columns,
+``network_maps`` holds its attribution maps by method.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ class ExplainedOutput:
     Attributes:
         output_index: index of the output.
         class_or_label: class or label of the output; None for a predicted value.
-        score_scale: a large difference of the output: 1 for a probability, the spread of the target
-            for a value.
+        score_scale: what counts as a large change of the output: 1 for a probability, the
+            interquartile range of the target for a value.
     """
 
     output_index: int
@@ -60,15 +61,16 @@ def explain_rows(
         For each row its ``position``, the ``score`` that is explained, its ``class_or_label`` and
         ``score_scale``, and ``columns``: the explanations by column.
     """
-    fold_by_position = {
-        int(evaluation_position): index
-        for index, fold in enumerate(dataset.folds)
+    fold_index_by_position = {
+        int(evaluation_position): fold_index
+        for fold_index, fold in enumerate(dataset.folds)
         for evaluation_position in fold.evaluation
     }
     explanations = []
     for index, position in enumerate(positions):
         on_progress(f"explaining row {index + 1} of {len(positions)}", index / len(positions))
-        explanations.append(explain_row(ensembles[fold_by_position[position]], dataset, position))
+        ensemble = ensembles[fold_index_by_position[position]]
+        explanations.append(explain_row(ensemble, dataset, position))
     return explanations
 
 
@@ -89,7 +91,7 @@ def explain_row(ensemble: WeightedEnsemble, dataset: ModelingDataset, position: 
     )
     columns: dict[str, Json] = {}
     for column in dataset.schema.columns:
-
+        # The default binds the column of this iteration; a closure would see the last one.
         def rescore(cells: Sequence[object], column_name: str = column.name) -> Array:
             return explained_output.select(
                 calibrated_outputs(replace_cells(row, column_name, cells))
@@ -125,7 +127,7 @@ def network_attributions(
     row: pl.DataFrame,
     explained_output: ExplainedOutput,
 ) -> dict[str, Json]:
-    """Attribution maps by column of the network with the largest weight, if there is a network."""
+    """Attribution maps by column, of the network with the largest weight; {} without a network."""
     for fold_model, _ in sorted(ensemble.members_by_fold[0], key=lambda pair: -pair[1]):
         network = getattr(fold_model.fitted, "network", None)
         if network is None:

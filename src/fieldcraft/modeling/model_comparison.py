@@ -37,15 +37,15 @@ class ModelComparison:
         return float(self.bootstrap_metrics[candidate.name, self.metric.name][0])
 
     def selection_score(self, candidate: Candidate) -> float:
-        """The metric of a model with the sign such that greater is better; -inf if undefined."""
+        """The metric of a model, negated if smaller is better; -inf if undefined."""
         sign = 1 if self.metric.greater_is_better else -1
         return float(np.nan_to_num(sign * self.metric_value(candidate), nan=-np.inf))
 
     def choose_champion(self) -> Candidate:
         """The simplest of the models that are not significantly worse than the best one.
 
-        A model whose metric is undefined, such as the precision of a model that predicts no row
-        positive, does not tie with any.
+        A model with an undefined metric, such as the precision if no row is predicted positive,
+        ties with no other model.
         """
         best = max(self.candidates, key=self.selection_score)
         ties = [
@@ -82,7 +82,7 @@ class ModelComparison:
         return comparisons
 
     def compare_without_files(self, column_names: Sequence[str]) -> Json | None:
-        """The best model with file columns (images) against the best one without, if there is one.
+        """Compare the best models with and without file columns (images); None if there are none.
 
         Args:
             column_names: names of all columns.
@@ -90,9 +90,8 @@ class ModelComparison:
         file_free = [candidate for candidate in self.candidates if "columns" in candidate.metadata]
         if not file_free:
             return None
-        min_complexity = min(
-            candidate.metadata["complexity"] for candidate in file_free
-        )  # simpler baselines are not fitted without files, so they have no counterpart
+        # Simpler baselines are not fitted without files, so they have no counterpart.
+        min_complexity = min(candidate.metadata["complexity"] for candidate in file_free)
         rivals = [
             candidate
             for candidate in self.candidates
@@ -118,7 +117,7 @@ class ModelComparison:
         }  # fmt: skip
 
     def summarize(self, champion: Candidate, n_rows: int) -> str:
-        """The comparison in words."""
+        """The champion and the result of the comparison, in a few sentences."""
         simplest = self.candidates[0]
         if champion is simplest:
             return (
@@ -153,7 +152,7 @@ class ModelComparison:
 
 
 def complexity_key(candidate: Candidate) -> tuple[int, bool]:
-    """Sort key of models: complexity of the learner, then whether file columns are needed."""
+    """Sort key, simplest model first: complexity of the learner, then use of file columns."""
     return candidate.metadata["complexity"], "columns" not in candidate.metadata
 
 
@@ -168,7 +167,7 @@ def finite_or_none(value: float) -> float | None:
 
 
 def choose_metric(dataset: ModelingDataset, metric_name: str | None) -> Metric:
-    """The metric by which models are compared."""
+    """The task's metric with a name; its first metric if there is none."""
     return next(
         (metric for metric in dataset.task.metrics if metric.name == metric_name),
         dataset.task.metrics[0],

@@ -80,11 +80,11 @@ def write_bundle(
     """Write fold models, reference profile and manifest into the folder of a bundle.
 
     Args:
-        folder: folder of the bundle; it contains nothing but the joined tables.
+        folder: folder of the bundle; it may contain the joined tables, and nothing else.
         parts: the trained models of the bundle.
         dataset: the dataset that they were trained on.
         decisions: predictions on the evaluation rows.
-        sensitive_schema: columns by whose groups performance is monitored.
+        sensitive_schema: columns by whose groups performance is monitored, if any.
         extra_body: further entries of the manifest.
         on_progress: called with a message.
 
@@ -143,9 +143,9 @@ def export_fold_models(
 def make_reference_profile(dataset: ModelingDataset, decisions: pl.DataFrame) -> Json:
     """The reference distributions of columns and predictions, for detecting drift.
 
-    Counts are those of held-out rows; known categories are those of the training rows. With several
-    folds each evaluation row was predicted by one fold model, but the bundle predicts with their
-    average, which has another distribution: predictions then have bins, but no reference counts.
+    Bins are learned from training rows, and held-out rows are counted in them. With several folds
+    each evaluation row was predicted by one fold model, but the bundle predicts with their average,
+    which has another distribution: predictions then have bins, but no reference counts.
 
     Args:
         dataset: the dataset that the model was trained on.
@@ -197,17 +197,18 @@ def make_reference_loss(
 
 
 def check_parity(folder: Path, parts: Sequence[EnsemblePart], dataset: ModelingDataset) -> float:
-    """Load a bundle and compare its predictions on the evaluation rows with the trained model.
+    """Load a bundle and compare its outputs on the evaluation rows with those of the trained model.
 
-    The rows are unparsed, so that parsing, encoding and model are all compared.
+    The bundle gets unparsed rows, so that parsing, encoding and the exported model are all tested.
 
     Returns:
         The largest difference of a probability, or of the standardized target.
 
     Raises:
-        BundleError: a difference exceeds 1e-5, or a decision differs.
+        BundleError: a difference exceeds `MAX_OUTPUT_DIFFERENCE`, or a decision differs.
     """
     bundle = load_bundle(folder)
+    # In the order of `export_fold_models`: part by part, fold by fold.
     packaged_models = iter(bundle.models)
     max_difference = 0.0
     for part in parts:
@@ -233,7 +234,7 @@ def max_output_difference(
     """The largest output difference between a packaged fold model and the trained one.
 
     Raises:
-        BundleError: it exceeds 1e-5, or a decision differs.
+        BundleError: it exceeds `MAX_OUTPUT_DIFFERENCE`, or a decision differs.
     """
     trained_outputs = predictions_table.select(pl.col("^output_.*$")).to_numpy()
     frame = bundle.join_tables(dataset.frame[predictions_table["position"].to_list()])
@@ -241,13 +242,13 @@ def max_output_difference(
     packaged_outputs = packaged_model.outputs(precomputed, bundle.task)
     target_std = float(packaged_model.target_scale.get("std", 1.0))
     difference = float(np.abs(packaged_outputs - trained_outputs).max(initial=0.0)) / target_std
-    n_flipped = count_changed_decisions(bundle, packaged_outputs, trained_outputs)
-    # Not `difference > MAX`, which is false for NaN.
-    if not difference <= MAX_OUTPUT_DIFFERENCE or n_flipped:
+    n_changed = count_changed_decisions(bundle, packaged_outputs, trained_outputs)
+    # Not `difference > MAX_OUTPUT_DIFFERENCE`, which is false for NaN.
+    if not difference <= MAX_OUTPUT_DIFFERENCE or n_changed:
         raise BundleError(
             "the packaged model and the trained model predict differently",
             detail=f"{name}: largest difference {difference:.2g} "
-            f"(limit {MAX_OUTPUT_DIFFERENCE:g}), {n_flipped} of {len(packaged_outputs):,} "
+            f"(limit {MAX_OUTPUT_DIFFERENCE:g}), {n_changed} of {len(packaged_outputs):,} "
             "decisions changed",
             hint="set model.learner to another learner, and please report this model",
         )
@@ -255,7 +256,10 @@ def max_output_difference(
 
 
 def count_changed_decisions(bundle: Bundle, packaged_outputs: Array, trained_outputs: Array) -> int:
-    """The number of decisions that differ; near ties do not count."""
+    """The number of decisions that differ; near ties do not count.
+
+    A tie is near if the allowed output difference, in both outputs, could change the decision.
+    """
     if bundle.task.output == "value":
         return 0
     if bundle.task.output == "labels":

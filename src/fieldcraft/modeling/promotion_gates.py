@@ -1,8 +1,9 @@
 """Promotion gates: the tests that a challenger must pass against the champion.
 
-The rows are the evaluation rows of the challenger on which the champion was neither trained nor
-validated: evaluation rows of the champion (previous_evaluation) and new ones (new). With
-cross-validation, the fold model that was not trained on a row predicts it, for both models.
+Both models are compared on the evaluation rows of the challenger, without those that the champion
+used for training or validation. The rest are evaluation rows of the champion (previous_evaluation)
+and rows that it never had (new). With cross-validation, each model predicts a row with the fold
+model that was not trained on it.
 """
 
 from __future__ import annotations
@@ -37,11 +38,12 @@ from fieldcraft.statistics.groups import MAX_GROUPS_PER_COLUMN, MIN_ROWS_PER_GRO
 from fieldcraft.statistics.metrics import Metric, Predictions
 
 CALIBRATION_METRIC = "ece"
-# On many rows any difference is significant; below these it does not matter in practice.
+# With many rows even tiny differences are significant; those below these limits do not matter in
+# practice.
 MAX_CALIBRATION_ERROR_INCREASE = 0.01
 MAX_COVERAGE_DECREASE = 0.02
 LATENCY_CALLS = 60  # of one row each; the models take turns, so both see the same load
-# A ratio means nothing for tiny models: 2 ms instead of 0.5 ms is no reason to refuse.
+# A ratio means little for tiny models: 2 ms instead of 0.5 ms is no reason to reject a challenger.
 MIN_ALLOWED_INCREASE = {"latency": 5.0, "size": 1.0}  # milliseconds; megabytes
 HALF_FOLDS_PER_FOLD = 2  # see the diagram in stages/split.py
 
@@ -83,7 +85,7 @@ class ChallengerEvaluation:
     Attributes:
         dataset: the dataset of the challenger.
         positions: positions of the rows in it.
-        is_previous_evaluation: whether each is an evaluation row of the champion, else it is new.
+        is_previous_evaluation: mask of the evaluation rows of the champion; the others are new.
         champion: predictions of the champion.
         challenger: predictions of the challenger.
         y: the encoded targets.
@@ -119,7 +121,8 @@ def evaluate_challenger(
     positions, folds, champion_folds = list[int](), list[int](), list[int]()
     for fold_index, fold in enumerate(dataset.folds):
         for position in fold.evaluation.tolist():
-            # Every fold model of the champion may predict a row that is new to it.
+            # Any fold model of the champion may predict a row that is new to it: take the one
+            # with the index of the challenger's fold.
             part, champion_fold = champion_parts.get(
                 row_digests[position], ("", fold_index if champion_has_folds else 0)
             )
@@ -154,8 +157,8 @@ def run_gates(
     seed: int,
 ) -> list[GateResult]:
     """Run all gates; the challenger is promoted only if it passes each."""
-    # Models are compared with the weights of the rows, not with those of the retraining policy,
-    # which only say how much the challenger learns from old rows.
+    # Models are compared by the sample weights of the rows alone. The weights of the retraining
+    # policy only set how much the challenger learns from old rows.
     weights = read_weights(
         evaluation.dataset.frame.drop(RETRAIN_WEIGHT_COLUMN, strict=False), settings
     )
@@ -191,7 +194,7 @@ def compare_subsets(
     subsets: Mapping[str, Array],
     bootstrap_plan: BootstrapPlan,
 ) -> dict[str, tuple[PairedComparison, float, float]]:
-    """For each subset the paired comparison, and the metrics of challenger and champion."""
+    """For each subset: the paired comparison, the challenger's metric and the champion's metric."""
 
     def metric_on(predictions: Predictions, mask: Array) -> Callable[[Array], Array]:
         subset_predictions, y = predictions.select_rows(mask), evaluation.y[mask]
@@ -233,7 +236,7 @@ def check_performance(
     metric: Metric,
     subsets: Mapping[str, Array],
 ) -> GateResult:
-    """Require the challenger to be better on all or on new rows, and worse on no subset."""
+    """Require the challenger to be better on all rows or on new rows, and worse on no subset."""
     verdicts = {name: comparison.verdict for name, (comparison, _, _) in comparisons.items()}
     worse_subsets = [name for name, verdict in verdicts.items() if verdict == "worse"]
     better_subsets = [name for name in ("all", "new") if verdicts.get(name) == "better"]
@@ -266,15 +269,10 @@ def group_masks(evaluation: ChallengerEvaluation, settings: ProjectSettings) -> 
     for name in names:
         codes, group_names = groups_in_order(values[name])
         masks = {f"{name}: {group}": (codes == group).to_numpy() for group in group_names}
-        masks_by_group |= dict(
-            list(
-                {
-                    name_of_group: mask
-                    for name_of_group, mask in masks.items()
-                    if mask.sum() >= MIN_ROWS_PER_GROUP
-                }.items()
-            )[:MAX_GROUPS_PER_COLUMN]
-        )
+        large_groups = [
+            (title, mask) for title, mask in masks.items() if mask.sum() >= MIN_ROWS_PER_GROUP
+        ]
+        masks_by_group |= dict(large_groups[:MAX_GROUPS_PER_COLUMN])
     return masks_by_group
 
 
@@ -284,8 +282,8 @@ def check_group_performance(
     settings: ProjectSettings,
 ) -> GateResult:
     """Require the challenger to be worse for no group; not corrected for multiple testing."""
-    # A correction would let a challenger through that harms a small group; refusing too often
-    # costs only a retraining.
+    # With a correction, a challenger that harms a small group could pass; without one, a good
+    # challenger is rejected now and then, which only costs a retraining.
     worse_groups = {
         name: result for name, result in comparisons.items() if result[0].verdict == "worse"
     }
@@ -309,7 +307,7 @@ def check_group_performance(
 def check_calibration(
     evaluation: ChallengerEvaluation, bootstrap_plan: BootstrapPlan
 ) -> GateResult:
-    """Require the calibration error, or the coverage of intervals, to be no worse."""
+    """Require the calibration error, or the coverage of sets and intervals, to be no worse."""
     metrics = {metric.name: metric for metric in evaluation.dataset.task.metrics}
     all_rows = {"all": np.ones(len(evaluation.y), dtype=bool)}
     if CALIBRATION_METRIC in metrics:
@@ -330,6 +328,8 @@ def check_calibration(
         evaluation, metrics["coverage"], all_rows, bootstrap_plan
     )["all"]
     target_coverage = evaluation.challenger.coverage
+    # Only a shortfall counts: sets and intervals that cover more than the target are wide, not
+    # wrong.
     passed = not (
         comparison.verdict == "worse"
         and max(target_coverage - challenger_value, 0) - max(target_coverage - champion_value, 0)
@@ -351,6 +351,7 @@ def check_latency(
     evaluation: ChallengerEvaluation, pair: ModelPair, settings: ProjectSettings
 ) -> GateResult:
     """Require the latency to stay within a multiple of the champion's and within the limit."""
+    # Medians, since other processes delay single calls.
     milliseconds = np.zeros((LATENCY_CALLS, 2))
     for call in range(LATENCY_CALLS):
         row = evaluation.dataset.frame[call % evaluation.dataset.frame.height]
@@ -383,7 +384,7 @@ def check_size(pair: ModelPair, settings: ProjectSettings) -> GateResult:
 def check_cost(
     gate: tuple[str, str], costs: tuple[float, float], max_ratio: float, max_cost: float | None
 ) -> GateResult:
-    """Require a cost of the challenger to stay within its limit.
+    """Require a cost of the challenger, latency or size, to stay within its limit.
 
     Args:
         gate: name and unit.
@@ -407,7 +408,7 @@ def check_cost(
 
 
 def check_schema(champion: Bundle, challenger: Bundle) -> GateResult:
-    """Require the challenger to accept the same requests and give answers of the same form."""
+    """Require the challenger to accept the same requests and return answers of the same form."""
     added_columns = [
         name for name in challenger.required_columns if name not in champion.required_columns
     ]

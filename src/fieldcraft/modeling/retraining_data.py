@@ -1,4 +1,4 @@
-"""Training data of a challenger: rows of the champion and new ones; the test set stays sealed."""
+"""Training data of a challenger: rows of the champion and new rows; the test set stays sealed."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from fieldcraft.modeling.dataset import (
 from fieldcraft.project.folder import ProjectFolder
 from fieldcraft.project.settings import ProjectSettings, RetrainSettings
 
-# Of new rows, where validation and evaluation rows have a file or a split column; that is the
-# default of split.validation + split.evaluation.
+# Of the new rows of a predefined split, which go to validation and evaluation. It is the default of
+# split.validation + split.evaluation.
 VALIDATION_EVALUATION_FRACTION = 0.15
 TRAIN_FILE, VALIDATION_FILE, TEST_FILE = "train.parquet", "validation.parquet", "test.parquet"
 
@@ -64,7 +64,7 @@ class ChampionDataset:
 def conform_to_champion(
     new_rows: pl.DataFrame, champion_data: ChampionDataset, settings: ProjectSettings
 ) -> pl.DataFrame:
-    """New rows with the columns and types of the known rows; missing columns are filled with null.
+    """New rows with the columns and types of the champion's rows; absent columns become null.
 
     Raises:
         DataError: a feature or the target is missing, or values do not fit the type of a column.
@@ -101,26 +101,26 @@ def conform_to_champion(
         dtype = champion_data.frame[name].dtype
         empty = pl.Series(name, [None] * new_rows.height, dtype=dtype)
         cells = new_rows[name] if name in new_rows.columns else empty
-        casted = cells.cast(dtype, strict=False)
-        n_lost = casted.null_count() - cells.null_count()
+        converted = cells.cast(dtype, strict=False)
+        n_lost = converted.null_count() - cells.null_count()
         if n_lost:
             raise DataError(
                 f"values of the new rows do not fit the column {name!r}",
-                detail=f"{cells.filter(casted.is_null() & cells.is_not_null())[0]!r}, "
+                detail=f"{cells.filter(converted.is_null() & cells.is_not_null())[0]!r}, "
                 f"{n_lost:,} such rows; it holds {dtype}",
                 hint="use the column types of the training table",
             )
-        columns.append(casted)
+        columns.append(converted)
     return pl.DataFrame(columns)
 
 
 def join_tables(
     rows: pl.DataFrame, project: ProjectFolder, settings: ProjectSettings
 ) -> pl.DataFrame:
-    """Join the further tables of the project, except those whose columns the rows already have."""
-    for _, table, on in read_joined_tables(project, settings):
-        if not set(table.columns) - set(on) <= set(rows.columns):
-            rows = left_join(rows, table, on)
+    """Join the tables of ``data.join``, except those whose columns the rows already have."""
+    for _, table, keys in read_joined_tables(project, settings):
+        if not set(table.columns) - set(keys) <= set(rows.columns):
+            rows = left_join(rows, table, keys)
     return rows
 
 
@@ -129,7 +129,8 @@ def drop_known_rows(
 ) -> pl.DataFrame:
     """The new rows that the champion's split does not contain."""
     is_new = [
-        digest not in champion_data.row_digests for digest in row_digests_of(new_rows, settings)
+        digest not in champion_data.row_digests
+        for digest in compute_row_digests(new_rows, settings)
     ]
     return new_rows.filter(pl.Series(is_new, dtype=pl.Boolean))
 
@@ -140,7 +141,7 @@ def merge_rows(
     settings: ProjectSettings,
     retrain_settings: RetrainSettings,
 ) -> pl.DataFrame:
-    """Known and new rows, with older ones dropped or down-weighted by the policy."""
+    """The champion's rows and the new ones; the policy drops or down-weights older rows."""
     champion_rows, parts = (
         champion_data.frame.drop(RETRAIN_WEIGHT_COLUMN, strict=False),
         champion_data.parts["part"],
@@ -151,15 +152,15 @@ def merge_rows(
         oldest_first = np.flatnonzero(is_training)[
             chronological_ranks(champion_rows, settings)[is_training].argsort(kind="stable")
         ]
-        dropped = oldest_first[: max(len(oldest_first) + new_rows.height - max_rows, 0)]
-        keep_mask = np.ones(champion_rows.height, dtype=bool)
-        keep_mask[dropped] = False
-        champion_rows = champion_rows.filter(pl.Series(keep_mask))
+        dropped_rows = oldest_first[: max(len(oldest_first) + new_rows.height - max_rows, 0)]
+        is_kept = np.ones(champion_rows.height, dtype=bool)
+        is_kept[dropped_rows] = False
+        champion_rows = champion_rows.filter(pl.Series(is_kept))
     merged = pl.concat([champion_rows, new_rows], how="vertical")
     if retrain_settings.policy != "decay":
         return merged
-    # Weights multiply: rows that were already old at the last retraining decay once more.
-    # Evaluation rows keep theirs, since models are compared without these weights.
+    # Weights multiply: rows that were already old at the last retraining decay once more. Rows that
+    # are not for training keep theirs, since models are compared without these weights.
     previous_weights = (
         champion_data.frame[RETRAIN_WEIGHT_COLUMN].to_numpy()
         if RETRAIN_WEIGHT_COLUMN in champion_data.frame.columns
@@ -172,7 +173,7 @@ def merge_rows(
 
 
 def chronological_ranks(rows: pl.DataFrame, settings: ProjectSettings) -> Array:
-    """Rank of each row from oldest to newest; the order of the file without a time column.
+    """Rank of each row from oldest to newest; without a time column, the order of the file.
 
     Rows without a timestamp count as the oldest.
     """
@@ -190,23 +191,28 @@ def write_sources(
     project: ProjectFolder,
     settings: ProjectSettings,
 ) -> list[ConfigEdit]:
-    """Write the sources of a retraining; returns the edits of the project file that use them.
+    """Write the source files of a retraining; returns the project-file edits that refer to them.
 
-    The sealed rows are copied without being parsed and stay the test rows. With the strategy time
-    the newest of all rows are sealed instead, and the earlier test rows are not used.
+    The sealed rows are copied without being parsed, and stay the test rows. With the strategy
+    "time" the newest of all rows are sealed instead, and the earlier test rows are not used.
 
     Args:
         folder: folder for the files.
         folder_in_project_file: path of the final folder in the project file.
-        rows: known and new rows, the new ones last.
+        rows: the champion's rows and the new ones, which come last.
         n_new_rows: number of new rows.
         champion_data: the dataset of the champion.
         project: the project.
         settings: the project file.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    joined_columns = [name for _, table, on in read_joined_tables(project, settings)
-               for name in table.columns if name not in on]  # fmt: skip
+    # Without the joined columns: the next run joins the tables again.
+    joined_columns = [
+        name
+        for _, table, keys in read_joined_tables(project, settings)
+        for name in table.columns
+        if name not in keys
+    ]
     cells = rows.drop(joined_columns, strict=False)
     tables_by_file: dict[str, pl.DataFrame] = {TRAIN_FILE: cells}
     sources = settings.data.source_files()
@@ -225,7 +231,7 @@ def write_sources(
         }
     elif sources.validation is not None:
         known_parts = champion_data.parts.select("digest", "part").unique("digest")
-        digests = pl.DataFrame({"digest": row_digests_of(rows, settings)})
+        digests = pl.DataFrame({"digest": compute_row_digests(rows, settings)})
         part = digests.join(known_parts, on="digest", how="left", maintain_order="left")["part"]
         is_validation = part.is_in(["validation", "evaluation"]).fill_null(False).to_numpy().copy()
         is_validation[rows.height - n_new_rows :] = assign_held_out(rows, n_new_rows, settings) == 1
@@ -239,15 +245,17 @@ def write_sources(
     if VALIDATION_FILE in tables_by_file:
         source["validation"] = f"{folder_in_project_file}/{VALIDATION_FILE}"
     if settings.split.strategy != "time":
-        source |= hand_on_sealed_rows(folder, folder_in_project_file, champion_data, joined_columns)
+        source |= carry_over_sealed_rows(
+            folder, folder_in_project_file, champion_data, joined_columns
+        )
     edits = [ConfigEdit(("data", "source"), source)]
-    # The written files have a header, whatever the first source had.
+    # The written files have column names, even if the first source had none.
     return edits + (
         [ConfigEdit(("data", "column_names"), [])] if settings.data.column_names else []
     )
 
 
-def hand_on_sealed_rows(
+def carry_over_sealed_rows(
     folder: Path,
     folder_in_project_file: str,
     champion_data: ChampionDataset,
@@ -257,7 +265,8 @@ def hand_on_sealed_rows(
     sealed_path = champion_data.folder / "sealed" / "test.parquet"
     if not files.read_json(champion_data.folder / "metadata.json")["counts"].get("test"):
         return {}
-    if joined_columns:  # the next run joins them again
+    if joined_columns:
+        # Streamed from file to file, without parsing.
         pl.scan_parquet(sealed_path).drop(joined_columns).sink_parquet(folder / TEST_FILE)
     else:
         shutil.copyfile(sealed_path, folder / TEST_FILE)
@@ -269,7 +278,7 @@ def assign_held_out(rows: pl.DataFrame, n_new_rows: int, settings: ProjectSettin
     new_rows = rows.tail(n_new_rows)
     strata, digests = (
         stratification_labels(parse_target(new_rows, settings)),
-        row_digests_of(new_rows, settings),
+        compute_row_digests(new_rows, settings),
     )
     return assign_parts(
         digests,
@@ -279,7 +288,7 @@ def assign_held_out(rows: pl.DataFrame, n_new_rows: int, settings: ProjectSettin
     )
 
 
-def row_digests_of(rows: pl.DataFrame, settings: ProjectSettings) -> list[bytes]:
+def compute_row_digests(rows: pl.DataFrame, settings: ProjectSettings) -> list[bytes]:
     """The digest of each row, as the split stage computes it."""
     return row_digests(
         digest_file_contents(rows.drop(RETRAIN_WEIGHT_COLUMN, strict=False), settings)

@@ -9,7 +9,7 @@ from fieldcraft.data.column_profile import ColumnProfile, TypeInference
 
 
 def infer_kind(profile: ColumnProfile) -> TypeInference:
-    """The most confident inference of all kinds for a column."""
+    """The inference of the kind that is most confident of a column."""
     inferences = [kind.infer(profile) for kind in catalog.load_plugins("kinds")]
     most_confident: TypeInference = max(
         (inference for inference in inferences if inference), key=confidence_of

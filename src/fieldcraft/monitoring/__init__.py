@@ -1,1 +1,1 @@
-"""What watches a model in production: drift, data quality, feedback, server metrics."""
+"""Monitoring of a model in production: drift, data quality, feedback, server metrics."""

@@ -1,4 +1,4 @@
-"""Deliver alerts to a file, a command or a webhook, with retries now and in later runs."""
+"""Deliver alerts to a file, a command or a webhook, with retries in this run and later ones."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from fieldcraft.core.types import Json
 from fieldcraft.project.settings import MonitorSettings
@@ -16,13 +17,20 @@ from fieldcraft.project.settings import MonitorSettings
 MAX_ATTEMPTS = 4
 FIRST_RETRY_DELAY_SECONDS = 1.0  # doubles with each further attempt
 ATTEMPT_TIMEOUT_SECONDS = 10.0
-MAX_PENDING_ALERTS = 1_000  # undelivered alerts that are kept; the oldest are dropped
+MAX_PENDING_ALERTS = 1_000  # undelivered alerts that are kept; of more, the oldest are dropped
 
 SendAlert = Callable[[bytes], None]
 
 
+class RejectRedirects(urllib.request.HTTPRedirectHandler):
+    """Makes a redirect an error: urllib would follow it by GET, and the alert would be lost."""
+
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        """Follow no redirect; urllib then raises `HTTPError`."""
+
+
 def build_channels(alert_settings: MonitorSettings) -> dict[str, SendAlert]:
-    """Return the channels of the settings by name."""
+    """Return the configured channels by name."""
     channels: dict[str, SendAlert] = {}
     if alert_settings.alert_file is not None:
         channels["file"] = file_channel(Path(alert_settings.alert_file))
@@ -34,11 +42,11 @@ def build_channels(alert_settings: MonitorSettings) -> dict[str, SendAlert]:
 
 
 def file_channel(path: Path) -> SendAlert:
-    """Return a channel that appends a line to a file."""
+    """Return a channel that appends each alert as a line to a file."""
 
     def send(body: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # One write of a whole line: several monitors may append to the same file.
+        # One write for the whole line, because several monitors may append to the same file.
         with path.open("ab") as stream:
             stream.write(body + b"\n")
 
@@ -49,7 +57,6 @@ def command_channel(command: Sequence[str]) -> SendAlert:
     """Return a channel that runs a command with the alert on stdin; it must exit with 0."""
 
     def send(body: bytes) -> None:
-        # An exit code of 0 is the only sign that the alert was taken.
         completed = subprocess.run(
             list(command),
             input=body,
@@ -64,13 +71,14 @@ def command_channel(command: Sequence[str]) -> SendAlert:
 
 
 def webhook_channel(url: str) -> SendAlert:
-    """Return a channel that posts JSON to a URL; the status must be below 300."""
+    """Return a channel that posts JSON to a URL; the status must be 200 to 299."""
+    opener = urllib.request.build_opener(RejectRedirects)
 
     def send(body: bytes) -> None:
         request = urllib.request.Request(
             url, body, {"content-type": "application/json"}, method="POST"
         )
-        with urllib.request.urlopen(request, timeout=ATTEMPT_TIMEOUT_SECONDS):
+        with opener.open(request, timeout=ATTEMPT_TIMEOUT_SECONDS):
             pass
 
     return send
@@ -83,14 +91,15 @@ def deliver_alerts(
 ) -> tuple[list[Json], dict[str, str]]:
     """Send pending alerts in order.
 
-    A channel that fails `MAX_ATTEMPTS` times is not tried again in this run, so that a dead
-    receiver delays the others only once. An alert whose channels are no longer configured is
-    forgotten.
+    A channel that fails `MAX_ATTEMPTS` times is not tried again in this run, so that an unreachable
+    receiver delays the others only once. An alert is dropped if its channels are no longer
+    configured.
 
     Args:
-        pending: alerts with the channels that still lack them, as ``{"alert", "channels"}``.
+        pending: alerts, each with the channels it was not delivered to yet, as
+            ``{"alert", "channels"}``.
         alert_settings: settings of the channels.
-        sleep: waits so many seconds.
+        sleep: waits for a number of seconds.
 
     Returns:
         Undelivered alerts, and the last error of each failed channel.
@@ -121,7 +130,7 @@ def send_with_retries(
     error_by_channel: dict[str, str],
     sleep: Callable[[float], None],
 ) -> bool:
-    """Send a message with exponential backoff; return whether it went out."""
+    """Send a message, with exponential backoff; return whether it was delivered."""
     for attempt in range(MAX_ATTEMPTS):
         if attempt:
             sleep(FIRST_RETRY_DELAY_SECONDS * 2 ** (attempt - 1))
@@ -135,6 +144,6 @@ def send_with_retries(
         ) as error:
             error_by_channel[channel] = f"{type(error).__name__}: {error}"[:200]
         else:
-            error_by_channel.pop(channel, None)  # of an earlier attempt
+            error_by_channel.pop(channel, None)  # the error of an earlier attempt
             return True
     return False

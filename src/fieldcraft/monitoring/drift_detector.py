@@ -1,7 +1,8 @@
 """Detect drift and data-quality issues of one statistic, window by window.
 
 Drift is tested sequentially: an e-detector (`statistics.sequential`) adds up the evidence of all
-windows, so that small drift is found in time and the rate of false alarms holds for ever.
+windows, so that even small drift is detected after some of them, and the rate of false alarms
+holds over any number of windows.
 """
 
 from __future__ import annotations
@@ -15,33 +16,34 @@ from fieldcraft.statistics import drift, reference_profile
 from fieldcraft.statistics.sequential import EDetector
 
 MIN_JS_DISTANCE = 0.04  # smallest distance worth an alert, in the most important columns
-MIN_BROKEN_FRACTION_INCREASE = 0.1  # increase of the fraction of rows that makes an issue
-# Below half the log threshold, evidence is noise: the windows so far are no longer suspect. From
-# there on they are counted together, and the distance of all of them is what an alert reports.
+MIN_ISSUE_FRACTION_INCREASE = 0.1  # of the fraction of affected rows, over the reference rows
+# Up to half the log threshold, evidence counts as noise, and the windows so far are not suspect.
+# Above it, windows are counted together, and an alert reports the distance of all of them.
 RESET_FRACTION = 0.5
-# Significant drift below the smallest distance would raise the evidence without end, and the
-# detector would need as long to come down again.
+# Significant drift below the smallest distance would raise the evidence without limit, and once it
+# is over the evidence would take as long to fall again.
 MAX_EXCESS_LOG_LEVEL = 3.0
-# An alarm ends if the detector has not found it again in three times the windows it took at first.
+# An alarm ends unless the detector repeats it within three times as many windows as it took first.
 ALARM_DURATION_IN_DELAYS = 3
-MAX_FALSE_BREAKS_PER_MONTH = 0.05  # expected false data-quality alerts
+MAX_FALSE_ISSUES_PER_MONTH = 0.05  # expected number, of all statistics together
 N_ISSUE_TYPES = 4  # missing, unseen category, out of range, constant
 
 
 @dataclass(frozen=True)
 class AlarmLimits:
-    """Limits from which on a detector alarms.
+    """Limits above which a detector raises an alarm.
 
     Attributes:
         log_level: log evidence of an alarm: see `sequential.alarm_threshold`.
         min_js_distance: smallest Jensen-Shannon distance worth an alert.
-        false_break_probability: chance that a window without an issue is reported with one.
+        issue_false_positive_rate: probability that a test for a data-quality issue finds one in a
+            window without it.
         tolerance: Jensen-Shannon distance that does not count as drift.
     """
 
     log_level: float
     min_js_distance: float = MIN_JS_DISTANCE
-    false_break_probability: float = 1e-6
+    issue_false_positive_rate: float = 1e-6
     tolerance: float = drift.MAX_TOLERATED_JS_DISTANCE
 
 
@@ -65,8 +67,8 @@ class WarmupPolicy:
     """How much live traffic becomes the reference of a slot.
 
     Attributes:
-        min_rows: rows that the reference needs.
-        min_windows: windows that the reference needs.
+        min_rows: smallest number of rows of a complete reference.
+        min_windows: smallest number of windows of a complete reference.
     """
 
     min_rows: int
@@ -83,7 +85,7 @@ class DriftDetector:
     Attributes:
         profile: bins and reference counts: see `reference_profile.fit_reference_profile`.
         limits: limits of an alarm.
-        warmup: how much traffic becomes the reference, if the profile's counts are not used.
+        warmup: how much live traffic becomes the reference; None to use the counts of the profile.
         suspect_counts: counts by bin of the windows that may have drifted.
         rows_by_slot: rows of these windows in each slot.
         first_suspect_window: number of the first of these windows.
@@ -105,7 +107,7 @@ class DriftDetector:
         self.suspect_counts = np.zeros(len(self.profile["bin_counts"]), dtype=np.int64)
         self.references: dict[int, drift.ReferenceDistribution] = {}
         self.warmup_windows: dict[int, int] = {}  # by slot
-        # The weights of the mixture depend on the number of bins only, not on their counts.
+        # The weights of the detector do not depend on the counts of the reference.
         empty = self.make_reference(self.suspect_counts)
         if not self.warmup:
             self.references[0] = self.make_reference(self.profile["bin_counts"])
@@ -113,7 +115,7 @@ class DriftDetector:
 
     def make_reference(self, counts: Array) -> drift.ReferenceDistribution:
         """Build a reference distribution from counts by bin."""
-        # Bins of numbers are ordered but for the first one, of missing values; categories are not.
+        # Bins of numbers are ordered, except the first one, of missing values; categories are not.
         ordered_bins = slice(1, None) if self.profile["type"] == "numeric" else None
         return drift.ReferenceDistribution(counts, ordered_bins, self.limits.tolerance)
 
@@ -135,8 +137,8 @@ class DriftDetector:
     def expected_counts(self) -> Array:
         """Reference counts to compare `suspect_counts` with.
 
-        The references of several slots are mixed in proportion to the suspect rows of each: a
-        suspect night must not be compared with the average day.
+        The references of several slots are mixed in proportion to the suspect rows of each, so that
+        a suspect night is not compared with an average day.
         """
         active_slots = [slot for slot, rows in self.rows_by_slot.items() if rows] or list(
             self.references
@@ -171,7 +173,7 @@ class DriftDetector:
         if self.detector.log_level <= RESET_FRACTION * self.limits.log_level:
             self.suspect_counts, self.rows_by_slot = np.zeros_like(self.suspect_counts), {}
             self.first_suspect_window = self.n_windows - 1
-        # Evidence first, counts after: the reset above looks at windows before this one.
+        # The cap comes after the update, so the returned level shows the evidence in full.
         log_level = self.detector.update(self.references[slot].log_e_values(window))
         self.detector.log_sums = np.minimum(
             self.detector.log_sums, self.limits.log_level + MAX_EXCESS_LOG_LEVEL
@@ -185,20 +187,20 @@ class DriftDetector:
         if js_distance < self.limits.min_js_distance:
             self.clear_stale_alarm()
             return DriftStatus(log_level, js_distance, "below_min_effect")
-        # Start afresh: the alarm stands only as long as new evidence confirms it.
+        # The evidence starts anew: the alarm lasts only as long as new evidence confirms it.
         self.alarm = (self.n_windows, self.n_windows - self.first_suspect_window)
         self.detector = EDetector.create(self.detector.weights)
         return DriftStatus(log_level, js_distance, "drift")
 
     def clear_stale_alarm(self) -> None:
-        """End an alarm that the detector would have found again by now."""
+        """End an alarm that the detector would have repeated by now."""
         if self.alarm and self.n_windows - self.alarm[0] > ALARM_DURATION_IN_DELAYS * (
             1 + self.alarm[1]
         ):
             self.alarm = None
 
-    def state(self) -> Json:
-        """Return the state to be saved between runs."""
+    def get_state(self) -> Json:
+        """Return the state to save between runs, as JSON."""
         warmup_state = {
             str(slot): {"counts": reference.counts.tolist(), "windows": self.warmup_windows[slot]}
             for slot, reference in self.references.items()
@@ -206,7 +208,9 @@ class DriftDetector:
         }
         return {
             "log_e_sums": [
-                value if np.isfinite(value) else None for value in self.detector.log_sums.tolist()
+                # JSON has no infinity: minus infinity, before the first window, is null.
+                value if np.isfinite(value) else None
+                for value in self.detector.log_sums.tolist()
             ],
             "counts": self.suspect_counts.tolist(),
             "start_window": self.first_suspect_window,
@@ -216,8 +220,8 @@ class DriftDetector:
             "warmup": warmup_state,
         }
 
-    def restore(self, state: Json) -> None:
-        """Restore a saved state; one of other bins is ignored, as after a new profile."""
+    def load_state(self, state: Json) -> None:
+        """Restore a saved state; a state with other bins, of another profile, is ignored."""
         log_sums = np.array(
             [-np.inf if value is None else value for value in state["log_e_sums"]], dtype=np.float64
         )
@@ -252,24 +256,22 @@ class DataQualityIssue:
     reference_fraction: float
 
 
-def find_issues(
-    window: Array, profile_json: Json, false_positive_rate: float
-) -> list[DataQualityIssue]:
+def find_issues(window: Array, profile: Json, false_positive_rate: float) -> list[DataQualityIssue]:
     """Find data-quality issues of a statistic in a window.
 
-    An issue is a fraction of rows that is significantly higher than in the reference rows, by at
-    least `MIN_BROKEN_FRACTION_INCREASE`.
+    It is an issue if the fraction of affected rows is significantly higher than in the reference
+    rows, and higher by at least `MIN_ISSUE_FRACTION_INCREASE`.
 
     Args:
         window: counts of the window by bin.
-        profile_json: bins and reference counts.
-        false_positive_rate: chance of a false issue, per issue type.
+        profile: bins and reference counts.
+        false_positive_rate: probability of a false issue, per issue type.
     """
-    reference = np.asarray(profile_json["bin_counts"])
+    reference = np.asarray(profile["bin_counts"])
     n_rows, n_reference_rows = int(window.sum()), int(reference.sum())
-    # Bin 0 counts missing values. Categories that training did not have are in bin 1; numbers below
-    # and above its range are in bin 1 and the last one.
-    if profile_json["type"] == "categorical":
+    # Bin 0 counts missing values. Unseen categories are in bin 1; numbers below and above the range
+    # of the training rows are in bin 1 and in the last bin.
+    if profile["type"] == "categorical":
         bins_by_type = {"missing": [0], "unseen_category": [1]}
     else:
         bins_by_type = {"missing": [0], "out_of_range": [1, len(reference) - 1]}
@@ -285,16 +287,16 @@ def find_issues(
             drift.chernoff_p_value(int(window[bins].sum()), n_rows, max_fraction)
             <= false_positive_rate
         )
-        if is_significant and fraction - reference_fraction >= MIN_BROKEN_FRACTION_INCREASE:
+        if is_significant and fraction - reference_fraction >= MIN_ISSUE_FRACTION_INCREASE:
             issues.append(DataQualityIssue(issue_type, float(fraction), float(reference_fraction)))
-    # A column that is all missing is also constant; report only the first.
+    # Values that are all out of range fall into one bin too: the first issue is enough.
     return issues or find_constant_values(window[1:], reference[1:], false_positive_rate)
 
 
 def find_constant_values(
     window: Array, reference: Array, false_positive_rate: float
 ) -> list[DataQualityIssue]:
-    """Report that all values of a window fall into one bin, if that is not by chance."""
+    """Report that all values of a window fall into one bin, unless chance may explain it."""
     n_rows, largest_bin = int(window.sum()), int(window.argmax())
     n_reference_rows = int(reference.sum())
     max_fraction = drift.proportion_upper_bound(int(reference[largest_bin]), n_reference_rows)
@@ -309,23 +311,21 @@ def find_constant_values(
     ]
 
 
-def false_break_probability(windows_per_month: float, n_statistics: int) -> float:
-    """Return the false-positive rate per test that keeps false alerts rare in a month.
+def issue_false_positive_rate(windows_per_month: float, n_statistics: int) -> float:
+    """Return the false-positive rate per test that keeps false issues rare over a month.
 
-    A Bonferroni correction over windows, statistics and issue types.
+    It is a Bonferroni correction over windows, statistics and issue types.
     """
-    return MAX_FALSE_BREAKS_PER_MONTH / max(windows_per_month * n_statistics * N_ISSUE_TYPES, 1.0)
+    return MAX_FALSE_ISSUES_PER_MONTH / max(windows_per_month * n_statistics * N_ISSUE_TYPES, 1.0)
 
 
-def largest_shifts(
-    window: Array, reference: Array, profile_json: Json, max_bins: int = 3
-) -> list[Json]:
-    """Return the bins whose fraction of rows changed most, with both fractions."""
+def largest_shifts(window: Array, reference: Array, profile: Json, max_bins: int = 3) -> list[Json]:
+    """Return the bins whose fraction of rows changed most, largest change first."""
     fractions, reference_fractions = (
         window / max(window.sum(), 1),
         reference / max(reference.sum(), 1),
     )
-    bin_labels = reference_profile.bin_names(profile_json)
+    bin_labels = reference_profile.bin_names(profile)
     order = np.argsort(-np.abs(fractions - reference_fractions), kind="stable")[:max_bins]
     return [
         {

@@ -1,4 +1,4 @@
-"""Join labels to logged predictions, each prediction once, whatever labels arrive."""
+"""Join labels to logged predictions; each prediction gets at most one label."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from fieldcraft.statistics.performance import bounded_losses
 
 LABEL_COLUMN = "label"
 KEY_COLUMNS = [REQUEST_ID_COLUMN, ROW_COLUMN]
-GROUP_PREFIX = "group."  # of columns that came with the labels
+GROUP_PREFIX = "group."  # of group columns that are submitted with the labels
 FEEDBACK_SCHEMA: dict[str, Any] = {
     REQUEST_ID_COLUMN: pl.String,
     ROW_COLUMN: pl.Int64,
@@ -44,7 +44,7 @@ FEEDBACK_SCHEMA: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class JoinedLabels:
-    """Labelled predictions, in the order in which the labels arrived.
+    """Labeled predictions, in the order in which the labels arrived.
 
     Attributes:
         rows: table with the columns of `FEEDBACK_SCHEMA`; ``groups`` is a JSON object with the
@@ -64,14 +64,14 @@ def join_labels(
     """Join labels to the predictions of a log.
 
     The first label of a prediction is final; a different one that comes later is counted and
-    ignored. Labels without a prediction are ignored too, and can be submitted again once the log
-    has it. Labels that contradict each other within one table are all ignored.
+    ignored. Labels without a prediction are ignored too, and can be submitted again once the
+    prediction is in the log. Labels that contradict each other within one table are all ignored.
 
     Args:
         label_table: labels with ``request_id``, ``row`` (default 0) and the target or ``label``.
         log: folder of the prediction log.
         bundle: bundle of the model.
-        earlier: rows joined earlier.
+        earlier: labeled predictions of earlier runs, with the columns of `FEEDBACK_SCHEMA`.
 
     Raises:
         DataError: a column is missing, or the model has several targets.
@@ -98,7 +98,7 @@ def join_labels(
 
 
 def parse_labels(label_table: pl.DataFrame, bundle: Bundle) -> pl.DataFrame:
-    """Return keys and labels as text, without those that cannot be parsed.
+    """Return keys, labels as text, and groups; rows that cannot be parsed are left out.
 
     Raises:
         DataError: a column is missing, or the model has several targets.
@@ -106,7 +106,7 @@ def parse_labels(label_table: pl.DataFrame, bundle: Bundle) -> pl.DataFrame:
     targets: Sequence[str] = bundle.manifest["targets"]
     if len(targets) != 1:
         raise DataError(
-            "labels of models with several targets cannot be joined yet",
+            "labels of models with several targets cannot be joined",
             detail=truncated_list(list(targets)),
             hint="join them yourself: the prediction log consists of Parquet files",
         )
@@ -137,7 +137,7 @@ def parse_labels(label_table: pl.DataFrame, bundle: Bundle) -> pl.DataFrame:
     )  # fmt: skip
     classes = bundle.target_spec.get("classes")
     if classes:
-        # The Adult data set, among others, writes the labels of its test file with a dot.
+        # The test file of the Adult data set, for one, ends each label with a period.
         without_dot = pl.col(LABEL_COLUMN).str.strip_suffix(".")
         is_dotted = without_dot.is_in(classes) & ~pl.col(LABEL_COLUMN).is_in(classes)
         normalized = pl.when(is_dotted).then(without_dot).otherwise(pl.col(LABEL_COLUMN))
@@ -152,7 +152,7 @@ def parse_labels(label_table: pl.DataFrame, bundle: Bundle) -> pl.DataFrame:
 
 
 def get_group_columns(bundle: Bundle) -> dict[str, Column]:
-    """Return the columns by whose groups performance is measured."""
+    """Return the columns that define the groups of performance monitoring."""
     group_profiles = bundle.manifest["reference_loss"].get("groups", {})
     return {
         name: Column(name, group_profile["column"]["kind"], group_profile["column"]["options"])
@@ -161,7 +161,7 @@ def get_group_columns(bundle: Bundle) -> dict[str, Column]:
 
 
 def encode_groups(rows: pl.DataFrame, bundle: Bundle) -> pl.Series:
-    """Return the groups of labelled rows as JSON, from the labels' columns, else from the log."""
+    """Return the groups of labeled rows as JSON, from columns of the labels, else of the log."""
     group_profiles = bundle.manifest["reference_loss"].get("groups", {})
     groups_by_column: dict[str, pl.Series] = {}
     for name, group_profile in group_profiles.items():
@@ -185,21 +185,24 @@ def encode_groups(rows: pl.DataFrame, bundle: Bundle) -> pl.Series:
 
 
 def join_predictions(labels: pl.DataFrame, log: Path, bundle: Bundle) -> tuple[pl.DataFrame, int]:
-    """Return labelled predictions, and the number of predictions of this model in the log."""
+    """Return labeled predictions, and the number of predictions of this model in the log."""
     joined_parts, n_predictions = [pl.DataFrame(schema=FEEDBACK_SCHEMA)], 0
     for part in list_parts(log):
         table = pl.read_parquet(part).filter(pl.col(MODEL_ID_COLUMN) == bundle.model_id)
         n_predictions += table.height
-        labelled = table.join(labels, on=KEY_COLUMNS, how="inner").unique(KEY_COLUMNS)
-        if labelled.height:
-            joined_parts.append(compute_losses(labelled.sort(TIME_COLUMN, *KEY_COLUMNS), bundle))
-    # A client that retries a request sends its id again: the first prediction counts.
+        # A client that retries a request sends its id again: the first prediction counts, within a
+        # part as well as over all parts.
+        labeled = table.join(labels, on=KEY_COLUMNS, how="inner", maintain_order="left").unique(
+            KEY_COLUMNS, keep="first", maintain_order=True
+        )
+        if labeled.height:
+            joined_parts.append(compute_losses(labeled.sort(TIME_COLUMN, *KEY_COLUMNS), bundle))
     joined = pl.concat(joined_parts).unique(KEY_COLUMNS, keep="first", maintain_order=True)
     return joined, n_predictions
 
 
 def compute_losses(rows: pl.DataFrame, bundle: Bundle) -> pl.DataFrame:
-    """Return the loss of labelled predictions: see `bounded_losses`."""
+    """Return labeled predictions with the columns of `FEEDBACK_SCHEMA`: see `bounded_losses`."""
     outputs = select_outputs(rows)
     target = (
         rows[LABEL_COLUMN]

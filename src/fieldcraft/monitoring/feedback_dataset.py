@@ -1,7 +1,7 @@
-"""Training rows from live traffic: logged features with the labels that arrived later.
+"""Build training rows from live traffic: logged features with the labels that arrived later.
 
-The log has parsed values, while training data are tables of text. So values are formatted as cells
-that parse to the same values, and retraining treats them like any other rows.
+The log holds parsed values, while training data are tables of text. So values are formatted as
+cells that parse to the same values, and retraining treats the rows like any others.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fieldcraft.data.prediction_log import INPUT_PREFIX, TIME_COLUMN, list_parts
 from fieldcraft.data.schema import Column, Schema
 from fieldcraft.monitoring.feedback import KEY_COLUMNS, LABEL_COLUMN
 
-# These columns stand beside the features, so they must not have names that features may have.
+# These columns stand beside the features; the prefix keeps their names apart.
 USED_ROW_KEYS = tuple(f"log.{name}" for name in KEY_COLUMNS)
 ORDER_COLUMN = "log.order"
 DATETIME_FORMAT = "%Y-%m-%d %H:%M:%S%.f"
@@ -27,14 +27,14 @@ DATETIME_FORMAT = "%Y-%m-%d %H:%M:%S%.f"
 def join_logged_rows(
     log: Path, labels: pl.DataFrame, schema: Schema, target: Column, time_column: Column | None
 ) -> pl.DataFrame:
-    """Return the logged rows that have a label, as cells of a text table.
+    """Return the logged rows that have a label, as a table of text.
 
     Args:
         log: folder of the prediction log.
-        labels: labelled predictions: see `feedback.join_labels`.
+        labels: labeled predictions: see `feedback.join_labels`.
         schema: schema of the model.
         target: column that gets the label.
-        time_column: column that orders rows; if it is not logged, it is the time of the request.
+        time_column: column that orders rows; if it is not logged, the time of the request is used.
 
     Returns:
         The input columns of the schema, the target and `USED_ROW_KEYS`, in the order in which the
@@ -45,13 +45,15 @@ def join_logged_rows(
     """
     ordered_labels = labels.select(*KEY_COLUMNS, LABEL_COLUMN).with_row_index(ORDER_COLUMN)
     joined_parts = [
-        table.join(ordered_labels, on=KEY_COLUMNS, how="inner")
+        table.join(ordered_labels, on=KEY_COLUMNS, how="inner", maintain_order="left")
         for table in (pl.read_parquet(part) for part in list_parts(log))
     ]
-    joined_parts = [piece for piece in joined_parts if piece.height]
+    joined_parts = [part for part in joined_parts if part.height]
     if not joined_parts:
         key_types = dict(zip(USED_ROW_KEYS, (pl.String, pl.Int64), strict=True))
         return pl.DataFrame(schema={target.name: pl.String, **key_types})
+    # Diagonal, because parts of an earlier version may log other columns. Of predictions with the
+    # same keys the first one counts, as in `feedback.join_predictions`.
     rows = pl.concat(joined_parts, how="diagonal_relaxed")
     rows = rows.unique(KEY_COLUMNS, keep="first").sort(ORDER_COLUMN)
     missing = [
@@ -63,7 +65,7 @@ def join_logged_rows(
         raise DataError(
             "the prediction log does not hold all columns that the model is trained on",
             detail=f"missing: {truncated_list(missing)}",
-            hint="pass the labelled rows as a table: fieldcraft retrain --data FILE; or log the "
+            hint="pass the labeled rows as a table: fieldcraft retrain --data FILE; or log all "
             "columns (deploy.serve.log_exclude), and derive none from columns that are dropped",
         )
     cells = [
@@ -93,7 +95,7 @@ def values_to_cells(values: pl.Series, column: Column, schema: Schema) -> pl.Ser
         DataError: no cell parses to one of the values.
     """
     cells = format_values(values, column.options)
-    # Check the round trip: a marker of missing values, say, would silently become null.
+    # Check the round trip: a text that marks missing values, for example, would become null.
     parsed = schema.parse(cells, column)
     is_equal = parsed.eq_missing(values.cast(parsed.dtype, strict=False))
     if not is_equal.all():
@@ -101,7 +103,7 @@ def values_to_cells(values: pl.Series, column: Column, schema: Schema) -> pl.Ser
         raise DataError(
             f"logged values of {column.name!r} cannot be formatted as cells",
             detail=f"{value!r}, {(~is_equal).sum():,} such rows",
-            hint="pass the labelled rows as a table: fieldcraft retrain --data FILE",
+            hint="pass the labeled rows as a table: fieldcraft retrain --data FILE",
         )
     return cells
 
@@ -116,12 +118,18 @@ def format_values(values: pl.Series, options: Mapping[str, Any]) -> pl.Series:
     text = values.cast(pl.String)
     if not values.dtype.is_float():
         return text
+    # 30.0 becomes 30, as people write whole numbers; both parse to the same value.
     without_zero_fraction = text.str.replace(r"\.0$", "")
     return without_zero_fraction.str.replace(".", options.get("decimal", "."), literal=True)
 
 
 def exclude_used(labels: pl.DataFrame, used_paths: Sequence[Path]) -> pl.DataFrame:
-    """Return the labels of predictions that no earlier retraining has used."""
+    """Return the labels of predictions that no earlier retraining used.
+
+    Args:
+        labels: labeled predictions.
+        used_paths: Parquet files with the `USED_ROW_KEYS` of each earlier retraining.
+    """
     for path in used_paths:
         labels = labels.join(
             pl.read_parquet(path), left_on=KEY_COLUMNS, right_on=list(USED_ROW_KEYS), how="anti"

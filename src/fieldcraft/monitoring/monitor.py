@@ -1,7 +1,7 @@
 """Monitor a deployed model: data-quality issues and drift, window by window.
 
 Each statistic of each column, and of the predictions, has a drift detector. The rate of false
-alarms is set for all of them together, so it does not depend on the number of columns.
+alarms is set for all detectors together, so it does not depend on the number of columns.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fieldcraft.core.types import Array, Json
 from fieldcraft.data.schema import load_kind
 from fieldcraft.monitoring import drift_detector
 from fieldcraft.monitoring.drift_detector import (
-    MIN_BROKEN_FRACTION_INCREASE,
+    MIN_ISSUE_FRACTION_INCREASE,
     AlarmLimits,
     DataQualityIssue,
     DriftDetector,
@@ -34,14 +34,15 @@ from fieldcraft.statistics.performance import expected_accuracy
 from fieldcraft.statistics.sequential import HOURS_PER_MONTH, alarm_threshold
 
 MAX_HISTORY_WINDOWS = 400  # windows kept for the report
-PREDICTION_COLUMN = ""  # stands for the predictions; no column can have this name
+PREDICTION_COLUMN = ""  # stands for the predictions; no column has this name
 RECENT_WINDOWS = 24  # windows over which the expected accuracy is averaged
 SECONDS_PER_HOUR = 3600.0
-# In windows of less than a week, dates have few different weekdays or days, as they should: the
-# check for constant values would report every window.
+# Windows shorter than a week have few different dates and weekdays, as they should, but tests of
+# drift and of constant values would report every window.
 SECONDS_PER_WEEK = 168 * SECONDS_PER_HOUR
-# The reference rows of an ensemble were predicted by one fold model each, while live rows are
-# predicted by all together, with other probabilities. So live traffic becomes the reference.
+# Each reference row of an ensemble was predicted by the model of one fold, but each live row is
+# predicted by all of them, with less extreme probabilities. So live traffic becomes the reference
+# of predictions (docs/log.md).
 PREDICTION_WARMUP = WarmupPolicy(2_000)
 ISSUE_DESCRIPTIONS = {
     "missing": "missing",
@@ -71,12 +72,12 @@ class MonitoredStatistic:
 
     @property
     def values_key(self) -> str:
-        """Key of its values in a window."""
+        """Key of the values in a window."""
         return f"{self.column}|{self.name}"
 
     @property
     def key(self) -> str:
-        """Key of its detector: a statistic has a second one if there is seasonality."""
+        """Key of the detector; with seasonality a statistic has two."""
         return f"{self.values_key}|{self.seasonality}" if self.seasonality else self.values_key
 
     @property
@@ -88,10 +89,10 @@ class MonitoredStatistic:
 
 
 class DriftMonitor:
-    """Processes the windows of a deployed model one after the other."""
+    """Processes the windows of a deployed model one after another."""
 
     def __init__(self, bundle: Bundle, settings: MonitorSettings) -> None:
-        """Start without any window."""
+        """Create the detectors, before any window."""
         self.bundle, self.settings = bundle, settings
         self.season = (
             SeasonTracker(settings.seasonality, settings.window or 0.0)
@@ -103,27 +104,27 @@ class DriftMonitor:
             if settings.window
             else HOURS_PER_MONTH
         )
-        # With seasonality there are two tests: of each window, and of each whole season.
+        # With seasonality both each window and each whole season are tested.
         tests_per_month = windows_per_month + (
             HOURS_PER_MONTH * SECONDS_PER_HOUR / self.season.length_seconds if self.season else 0.0
         )
         profiled = list(iter_profiled_statistics(bundle.profile))
         importance_weights = normalize_importance(bundle.manifest.get("feature_importance", []))
         n_statistics = len(profiled)
-        self.false_break_probability = drift_detector.false_break_probability(
+        self.issue_false_positive_rate = drift_detector.issue_false_positive_rate(
             windows_per_month, n_statistics
         )
         is_ensemble = bundle.profile.get("n_folds", 1) > 1
         self.statistics: dict[str, MonitoredStatistic] = {}
         for column, name, statistic_profile in profiled:
-            # Without known importance, and for the predictions, drift always matters.
+            # Without feature importance, and for predictions, drift has full weight.
             has_weight = importance_weights and column != PREDICTION_COLUMN
             weight = importance_weights.get(column, 0.0) if has_weight else 1.0
-            # A column without importance needs twice the effect to be an alert.
+            # A column of no importance needs twice the effect to raise an alert.
             limits = AlarmLimits(
                 alarm_threshold(tests_per_month, n_statistics, settings.false_alarms_per_month),
                 settings.min_effect_size * (2 - weight),
-                self.false_break_probability,
+                self.issue_false_positive_rate,
                 settings.tolerance,
             )
             warmup = PREDICTION_WARMUP if is_ensemble and column == PREDICTION_COLUMN else None
@@ -169,8 +170,8 @@ class DriftMonitor:
             self.build_issue_alert(window, column, issue) for column, issue in issues.items()
         ]
         levels = {}
-        # A column with an issue would drift as well; one alert is enough, and its detector must not
-        # take the broken values for evidence.
+        # A column with an issue would drift as well. One alert is enough, and the detector must not
+        # count the broken values as evidence of drift.
         intact_counts = {
             statistic.values_key: counts_by_key[statistic.values_key]
             for statistic in self.statistics.values()
@@ -198,10 +199,10 @@ class DriftMonitor:
     def iter_statistics(
         self, window: MonitoringWindow, counts: Mapping[str, Array]
     ) -> Iterator[tuple[MonitoredStatistic, Array, int]]:
-        """Yield the statistics to test with a window, each with its counts and slot.
+        """Yield the statistics to test after a window, each with its counts and slot.
 
-        With seasonality these are the window's counts for the seasonal detectors, and after the
-        last window of a season the counts of the whole season for the others.
+        With seasonality the seasonal detectors get the counts of the window, and the other
+        detectors the counts of the whole season, after its last window.
         """
         season_counts, slot = counts, 0
         if self.season and window.start:
@@ -227,7 +228,7 @@ class DriftMonitor:
         Args:
             window: the window.
             counts: counts by bin of its statistics.
-            datetime_columns: columns of dates, which may be constant in a short window.
+            datetime_columns: columns of dates that may be constant in a window of this length.
         """
         issues = {
             name: DataQualityIssue("missing_column", 1.0, 0.0) for name in window.missing_columns
@@ -237,16 +238,16 @@ class DriftMonitor:
             for statistic in self.statistics.values()
         }
         for name, n_unparseable in window.n_unparseable.items():
-            # An unparseable cell counts as missing in the reference too: compare with that.
+            # In the reference, unparseable cells are counted as missing values: compare with those.
             fraction = n_unparseable / window.n_rows
             reference_fraction = missing_fractions.get(name, 0.0)
-            if fraction - reference_fraction >= MIN_BROKEN_FRACTION_INCREASE:
+            if fraction - reference_fraction >= MIN_ISSUE_FRACTION_INCREASE:
                 issue = DataQualityIssue("unparseable", fraction, reference_fraction)
                 issues.setdefault(name, issue)
         for key, window_counts in counts.items():
             statistic = self.statistics[key]
             for issue in drift_detector.find_issues(
-                window_counts, statistic.detector.profile, self.false_break_probability
+                window_counts, statistic.detector.profile, self.issue_false_positive_rate
             ):
                 if issue.issue_type == "missing" or statistic.column not in datetime_columns:
                     issues.setdefault(statistic.column, issue)
@@ -279,10 +280,10 @@ class DriftMonitor:
         js_distance: float,
         values: pl.Series,
     ) -> Json:
-        """Build the alert of a drift."""
+        """Build the alert of a drifted statistic."""
         statistic_profile, counts = statistic.detector.profile, statistic.detector.suspect_counts
-        # In the unit of the column, for people. With a warm-up or seasonality the reference is not
-        # that of the profile's quantiles.
+        # For readers, in the unit of the column. The quantiles of the profile are those of its own
+        # reference rows; with a warm-up or seasonality the reference is another.
         wasserstein_distance = None
         if (
             statistic_profile["type"] == "numeric"
@@ -316,7 +317,7 @@ class DriftMonitor:
         )
         return {
             **self.alert_fields(window, "drift", statistic.column, statistic.name),
-            # The seasonal detector of a statistic has alerts of its own.
+            # By key, because the seasonal detector of a statistic has its own alerts.
             "id": f"drift|{statistic.key}",
             "statistic": statistic.name,
             "title": statistic.title,
@@ -331,7 +332,7 @@ class DriftMonitor:
     def alert_fields(
         self, window: MonitoringWindow, alert_type: str, column: str, subject: str
     ) -> Json:
-        """Return the fields that all alerts have; the subject is a statistic or an issue type."""
+        """Return the fields that all alerts share; the subject is a statistic or an issue type."""
         return {
             "id": f"{alert_type}|{column}|{subject}",
             "type": alert_type,
@@ -383,7 +384,7 @@ class DriftMonitor:
         self.history = self.history[-MAX_HISTORY_WINDOWS:]
 
     def latest_levels(self) -> dict[str, tuple[float, float]]:
-        """Return log evidence and distance of each statistic in its last window."""
+        """Return log evidence and distance of each statistic in its latest window."""
         levels_by_key: dict[str, tuple[float, float]] = {}
         for item in self.history:
             levels_by_key |= {
@@ -392,7 +393,7 @@ class DriftMonitor:
         return levels_by_key
 
     def expected_accuracy(self) -> float | None:
-        """Return the expected accuracy of the last windows; None if there are active alerts."""
+        """Return the mean expected accuracy of recent windows; None if there are active alerts."""
         if self.active_alerts:
             return None
         accuracies = [
@@ -403,22 +404,23 @@ class DriftMonitor:
         return float(np.mean(accuracies)) if accuracies else None
 
     def get_state(self) -> Json:
-        """Return the state to be saved between runs."""
+        """Return the state to save between runs, as JSON."""
         return {
             "windows": self.n_windows,
             "alerts": self.active_alerts,
             "history": self.history,
             "season": self.season.get_state() if self.season else None,
             "detectors": {
-                key: statistic.detector.state() for key, statistic in self.statistics.items()
+                key: statistic.detector.get_state() for key, statistic in self.statistics.items()
             },
         }
 
     def load_state(self, state: Json) -> None:
-        """Restore a saved state, without the seasonal part if the windows have another size."""
+        """Restore a saved state; without the seasonal part if the windows have another size."""
         self.n_windows, self.active_alerts = state["windows"], state["alerts"]
         self.history = state["history"]
         season = state["season"]
+        # Slots of another window size are other times of the day: their references start anew.
         has_same_windows = bool(
             self.season and season and season["window_seconds"] == self.season.window_seconds
         )
@@ -428,22 +430,22 @@ class DriftMonitor:
             if key in self.statistics and (
                 has_same_windows or not self.statistics[key].seasonality
             ):
-                self.statistics[key].detector.restore(detector_state)
+                self.statistics[key].detector.load_state(detector_state)
 
 
 def iter_profiled_statistics(bundle_profile: Json) -> Iterator[tuple[str, str, Json]]:
-    """Yield column, name and bins of each statistic of a profile, those of predictions first."""
+    """Yield column, name and profile of each statistic of a bundle, predictions first."""
     probability_names = [
         name for name in bundle_profile["predictions"] if name.startswith("probability_")
     ]
-    # Of two classes, one probability determines the other: testing both would cost power.
+    # With two classes one probability determines the other, and a second test would cost power.
     redundant_name = probability_names[0] if len(probability_names) == 2 else ""
     for name, statistic_profile in bundle_profile["predictions"].items():
         if name != redundant_name:
             yield PREDICTION_COLUMN, name, statistic_profile
     for column, column_statistics in bundle_profile["columns"].items():
         for name, statistic_profile in column_statistics.items():
-            if statistic_profile["type"] != "temporal":  # dates always move on
+            if statistic_profile["type"] != "temporal":  # dates move on, which is no drift
                 yield column, name, statistic_profile
 
 
@@ -455,7 +457,7 @@ def iter_statistic_values(
         for name, values in reference_profile.prediction_measures(window.outputs).items():
             yield f"{PREDICTION_COLUMN}|{name}", values
     kind_by_column = {column.name: column.kind for column in bundle.schema.columns}
-    # Clients choose the paths in the log: opening those files would let them read this machine.
+    # Paths in the log come from clients: opening them would let clients read this machine's files.
     is_from_log = window.start is not None
     for name in window.values.columns:
         if name in kind_by_column and not (
@@ -477,7 +479,7 @@ def get_datetime_columns(values: pl.DataFrame) -> list[str]:
 
 
 def normalize_importance(importance: list[Json]) -> dict[str, float]:
-    """Return importance relative to the most important column; {} if none has any."""
+    """Return importance relative to the most important column; {} if no column has any."""
     max_importance = max((item["value"] or 0.0 for item in importance), default=0.0)
     if max_importance <= 0:
         return {}
@@ -485,5 +487,5 @@ def normalize_importance(importance: list[Json]) -> dict[str, float]:
 
 
 def format_time(time: datetime | None) -> str | None:
-    """Format a time in ISO 8601, to the second."""
+    """Format a time in ISO 8601, with seconds."""
     return None if time is None else time.isoformat(timespec="seconds")

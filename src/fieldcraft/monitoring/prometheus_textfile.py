@@ -9,9 +9,10 @@ from fieldcraft.core import files
 from fieldcraft.monitoring.monitor import DriftMonitor
 
 METRIC_PREFIX = "fieldcraft_monitor_"
+MODEL_LABEL_LENGTH = 16  # characters of the model id, as in the versions that the server reports
 METRIC_TYPE_AND_HELP = {
     "log_evidence": ("gauge", "Log evidence of drift."),
-    "alarm_threshold": ("gauge", "Log evidence from which on drift is an alert."),
+    "alarm_threshold": ("gauge", "Log evidence at which drift raises an alert."),
     "drift_distance": ("gauge", "Jensen-Shannon distance from the reference, 0 to 1."),
     "active_alerts": ("gauge", "Active alerts by type."),
     "windows_total": ("counter", "Windows processed."),
@@ -19,15 +20,16 @@ METRIC_TYPE_AND_HELP = {
 
 
 def write_metrics(path: Path, monitor: DriftMonitor) -> None:
-    """Write the metrics atomically: the collector may read the file at any time."""
+    """Write the metrics atomically, because the collector may read the file at any time."""
     files.atomic_write_text(path, "\n".join(format_metrics(monitor)) + "\n")
 
 
 def format_metrics(monitor: DriftMonitor) -> Iterator[str]:
-    """Yield the lines of the metrics, with one sample per statistic of its last window."""
+    """Yield the lines of the file; the samples of a statistic are those of its latest window."""
     latest_levels = monitor.latest_levels()
-    model = f'model="{monitor.bundle.model_id[:16]}"'
+    model = f'model="{monitor.bundle.model_id[:MODEL_LABEL_LENGTH]}"'
     alert_types = [alert["type"] for alert in monitor.active_alerts.values()]
+    # All detectors of a monitor have the same threshold.
     threshold = next(
         (statistic.detector.limits.log_level for statistic in monitor.statistics.values()), 0.0
     )
@@ -56,7 +58,7 @@ def format_metrics(monitor: DriftMonitor) -> Iterator[str]:
 
 
 def statistic_label(monitor: DriftMonitor, key: str) -> str:
-    """Return the label of a statistic, escaped, as column names may have any characters."""
+    """Return the label of a statistic, escaped because column names may hold any characters."""
     title = monitor.statistics[key].title if key in monitor.statistics else key
     escaped = title.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
     return f'statistic="{escaped}"'

@@ -1,8 +1,9 @@
 """Daily and weekly seasonality: compare windows with earlier ones of the same time.
 
-Traffic that differs by day and night differs from any single reference. With seasonality, the
-windows of a whole day or week are together compared with the reference rows of the bundle, and each
-window is compared with earlier windows of the same hour.
+Traffic that differs between day and night differs from any single reference. With seasonality, the
+windows of a whole day or week together are compared with the reference rows of the bundle, and each
+window is compared with earlier windows of the same time. The second test alone would not detect
+what was wrong from the first windows on.
 """
 
 from __future__ import annotations
@@ -19,21 +20,21 @@ from fieldcraft.project.settings import SEASON_SECONDS
 
 # 1970-01-01 was a Thursday: weeks start on the Monday after it.
 FIRST_MONDAY = 4 * SEASON_SECONDS["day"]
-# The reference of a slot; two windows at least, as a single day may be a special one.
+# For the reference of a slot: at least two windows, because a single day may be exceptional.
 SLOT_WARMUP = WarmupPolicy(min_rows=500, min_windows=2)
 
 
 @dataclass
 class SeasonTracker:
-    """Adds up the windows of a season, and gives the slot of a window in it.
+    """Adds up the windows of a season, and numbers its slots.
 
     Attributes:
         name: ``day`` or ``week``.
         window_seconds: length of a window; a season is a whole number of windows.
         season_number: number of the current season; None before the first.
-        windows_seen: windows of the current season, and how many of them had enough rows.
-        counts_by_key: counts by bin of the current season, by statistic.
-        windows_by_key: number of windows that had the statistic.
+        windows_seen: number of windows in the current season, and of those with enough rows.
+        counts_by_key: counts by bin in the current season, by statistic.
+        windows_by_key: number of its windows that had the statistic.
     """
 
     name: str
@@ -49,17 +50,17 @@ class SeasonTracker:
         return SEASON_SECONDS[self.name]
 
     def slot_of(self, start: datetime) -> int:
-        """Return the number of a window within its season."""
+        """Return the slot of a window: its number within its season, from 0."""
         return int((start.timestamp() - FIRST_MONDAY) % self.length_seconds // self.window_seconds)
 
     def add_window(self, start: datetime, counts: Mapping[str, Array] | None) -> dict[str, Array]:
-        """Add a window; with the last one of a season, return the counts of the whole season.
+        """Add a window; after the last one of a season, return the counts of the whole season.
 
-        A season with gaps has no counts, nor has a statistic that one of its windows lacks.
+        There are no counts for a season with gaps, nor for a statistic that a window lacks.
 
         Args:
             start: start of the window.
-            counts: counts by bin of its statistics; None if it has too few rows.
+            counts: counts by bin of its statistics; None if the window has too few rows.
 
         Returns:
             Counts of the season by statistic; empty before its last window.
@@ -79,7 +80,7 @@ class SeasonTracker:
             self.windows_by_key[key] = self.windows_by_key.get(key, 0) + 1
         if self.windows_seen[0] * self.window_seconds < self.length_seconds:
             return {}
-        # Part of a day compared with whole days would look like drift.
+        # A statistic that some windows lack covers only part of a day, which would look like drift.
         return {
             key: season_counts
             for key, season_counts in self.counts_by_key.items()
@@ -87,7 +88,7 @@ class SeasonTracker:
         }
 
     def get_state(self) -> Json:
-        """Return the state to be saved between runs."""
+        """Return the state to save between runs, as JSON."""
         return {
             "window_seconds": self.window_seconds,
             "season_number": self.season_number,

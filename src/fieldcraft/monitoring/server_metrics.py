@@ -1,7 +1,7 @@
 """Read the metrics of a server: requests, errors and latency since the last run.
 
-They are read as Prometheus reads them, from the server's URL or a file. Counters that have fallen
-belong to a server that was restarted; all they count is new.
+The format is that of Prometheus; the source is the server's URL or a file. A counter that has
+fallen belongs to a restarted server, so all that it counts is new.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from fieldcraft.core.errors import DataError
 from fieldcraft.core.types import Json
 
 HTTP_TIMEOUT_SECONDS = 5.0
+# Labels do not come from clients, so the metrics stay far smaller than this.
 MAX_METRICS_BYTES = 8 << 20
 MIN_CLIENT_ERROR_STATUS, MIN_SERVER_ERROR_STATUS = 400, 500
-# nginx's status of a client that left before the answer: the fault of neither side.
+# nginx's status for a client that disconnected before the answer: an error of neither side.
 CLIENT_DISCONNECTED_STATUS = 499
 LATENCY_QUANTILES = {"median_latency_seconds": 0.5, "p99_latency_seconds": 0.99}
 
@@ -32,7 +33,8 @@ class ScrapedMetrics:
 
     Attributes:
         code_counts: requests by error code; ``ok`` for success.
-        latency_buckets: requests that took at most so many seconds, by the bucket's edge as text.
+        latency_buckets: cumulative numbers of requests by the upper edge of their latency, seconds
+            as text.
         status_by_code: HTTP status of each code.
     """
 
@@ -53,7 +55,7 @@ class ScrapedMetrics:
         )
 
     def is_error(self, code: str) -> bool:
-        """Whether a request with this code was answered with an error."""
+        """Whether requests with this code count as errors."""
         status = self.status_by_code[code]
         return status >= MIN_CLIENT_ERROR_STATUS and status != CLIENT_DISCONNECTED_STATUS
 
@@ -88,15 +90,15 @@ def subtract_counts(current: Mapping[str, float], earlier: Mapping[str, float]) 
 def quantile(buckets: Mapping[str, float], level: float) -> float | None:
     """Estimate a quantile from cumulative buckets, as Prometheus's `histogram_quantile` does.
 
-    Values are taken to be spread evenly within a bucket. Of the last bucket, without an upper edge,
-    only the lower edge is known.
+    Values are assumed to be spread evenly within a bucket. A quantile in the last bucket, which has
+    no upper edge, is estimated by the lower edge.
 
     Args:
         buckets: cumulative counts by upper edge as text.
         level: level of the quantile, from 0 to 1.
 
     Returns:
-        The quantile; None without values.
+        The quantile; None if there are no values.
 
     >>> quantile({"0.1": 50, "0.2": 100, "+Inf": 100}, 0.75)
     0.15
@@ -135,7 +137,7 @@ def scrape_metrics(source: str, version: str) -> ScrapedMetrics:
             detail=f"{source}: {error}"[:200],
             hint="pass the URL of a fieldcraft server, such as http://127.0.0.1:8000",
         ) from error
-    # A reload leaves no sample of the old version, but a gauge of 0 would not be it either.
+    # The version that is served has the value 1; after a reload the server removes the old one.
     version_by_model = {
         sample.labels["model"]: sample.labels["version"]
         for sample in samples

@@ -1,7 +1,7 @@
 """Cut live traffic into windows: from the prediction log, part by part, or from any other table.
 
-Each window comes with a position, a JSON value that says how far the source has been read. A later
-run that is given this position continues after that window.
+Each window comes with a position, a JSON value that records how far the source was read. A later
+run that gets this position continues after the window.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from fieldcraft.data.prediction_log import (
 )
 from fieldcraft.data.read import read_table
 
-# A part is named before it is written, and parts of several writers do not appear in the order of
-# their names. After this time no earlier one is still to come.
+# A part gets its name before it is written, and parts of several writers do not appear in the order
+# of their names. After this time no part with an earlier name is expected.
 PART_SETTLE_SECONDS = 2.0
-# A row may wait one flush interval to be written, and the write itself may be slow.
+# A row may wait one flush interval before it is written, and the write itself may be slow.
 MAX_ROW_DELAY_SECONDS = 2 * FLUSH_INTERVAL_SECONDS
 MAX_EMPTY_WINDOWS = 1_000  # in a row; a longer gap is skipped
-MAX_BUFFERED_ROWS = 400_000  # of a window of time; of more rows a sample is held
+MAX_BUFFERED_ROWS = 400_000  # in memory; of more rows a sample is kept
 PositionedWindow = tuple["MonitoringWindow", Json]
 
 
@@ -51,8 +51,8 @@ class WindowSpec:
     """Size of the windows.
 
     Attributes:
-        rows: rows of a window.
-        window_seconds: duration of a window instead, if given.
+        rows: number of rows in a window.
+        window_seconds: duration of a window; if given, it replaces the number of rows.
     """
 
     rows: int = 500
@@ -69,7 +69,7 @@ class MonitoringWindow:
         start, end: time span of the rows; None if unknown.
         missing_columns: columns of the model that the rows lack.
         n_unparseable: number of cells of each column that cannot be parsed.
-        n_other_model_rows: number of rows of other versions of the model, which are left out.
+        n_other_model_rows: number of rows of other versions of the model, which are excluded.
     """
 
     values: pl.DataFrame
@@ -89,9 +89,9 @@ class MonitoringWindow:
 def find_prediction_log(source: str, model_id: str) -> Path | None:
     """Find the prediction log of a model in a folder; None if there is none.
 
-    The server keeps one log per model in the folder it is given. Of several logs this is the one
-    whose newest part has rows of this version. A single log is taken in any case: after a reload
-    its newest rows may still be those of the earlier version.
+    The server writes one log per model to subfolders of its log folder. If there are several, the
+    one is returned whose newest part has rows of this version. A single log is returned in any
+    case: after a reload its newest rows may still be of the earlier version.
     """
     folder = Path(source)
     if not folder.is_dir():
@@ -99,14 +99,14 @@ def find_prediction_log(source: str, model_id: str) -> Path | None:
     if is_prediction_log(folder):
         return folder
     logs = [
-        candidate
-        for candidate in sorted(folder.iterdir())
-        if candidate.is_dir() and is_prediction_log(candidate)
+        subfolder
+        for subfolder in sorted(folder.iterdir())
+        if subfolder.is_dir() and is_prediction_log(subfolder)
     ]
     model_logs = [
-        candidate
-        for candidate in logs
-        if model_id in pl.read_parquet(list(list_parts(candidate))[-1])[MODEL_ID_COLUMN]
+        log
+        for log in logs
+        if model_id in pl.read_parquet(list(list_parts(log))[-1])[MODEL_ID_COLUMN]
     ]
     return next(iter(model_logs or (logs if len(logs) == 1 else [])), None)
 
@@ -121,7 +121,7 @@ def iter_windows(
         bundle: bundle of the model.
         spec: size of the windows.
         position: position of the last window that was processed; {} to start.
-        now: the present time; a window of time is complete only after its end.
+        now: the current time; a window of time is complete only after its end.
 
     Raises:
         DataError: the table cannot be read, or has no times to cut it by.
@@ -136,7 +136,7 @@ def iter_windows(
         raise DataError(
             "only the prediction log can be cut into windows of time",
             detail=source,
-            hint="leave --window out, or pass the folder that `fieldcraft serve --log` writes to",
+            hint="omit --window, or pass the folder that `fieldcraft serve --log` writes to",
         )
     return iter_table_windows(source, bundle, spec, position)
 
@@ -144,7 +144,7 @@ def iter_windows(
 def iter_row_windows(
     folder: Path, bundle: Bundle, spec: WindowSpec, position: Json, now: datetime
 ) -> Iterator[PositionedWindow]:
-    """Yield windows of a number of rows of a log; remaining rows wait for the next run."""
+    """Yield windows of a fixed number of rows of a log; remaining rows wait for the next run."""
     start_part, start_row = str(position.get("part", "")), int(position.get("row", 0))
     buffered: list[pl.DataFrame] = []
     n_other_model_rows = 0
@@ -156,11 +156,11 @@ def iter_row_windows(
             start_row = 0
         row = start_row
         while row < table.height:
-            n_missing = spec.rows - sum(piece.height for piece in buffered)
-            model_rows, n_read = take_model_rows(table, bundle.model_id, row, n_missing)
+            n_needed = spec.rows - sum(table_part.height for table_part in buffered)
+            model_rows, n_read = take_model_rows(table, bundle.model_id, row, n_needed)
             n_other_model_rows += n_read - model_rows.height
             buffered, row = [*buffered, model_rows], row + n_read
-            if model_rows.height == n_missing:
+            if model_rows.height == n_needed:
                 yield (
                     window_from_log(buffered, n_other_model_rows),
                     {"part": part_name(part), "row": row},
@@ -171,7 +171,7 @@ def iter_row_windows(
 def take_model_rows(
     table: pl.DataFrame, model_id: str, start: int, max_rows: int
 ) -> tuple[pl.DataFrame, int]:
-    """Return the next rows of a version of a model, and the number of rows read for them."""
+    """Return the next rows of a model version, and the number of rows read to get them."""
     positions = np.flatnonzero((table[MODEL_ID_COLUMN].slice(start) == model_id).to_numpy())[
         :max_rows
     ]
@@ -182,11 +182,11 @@ def take_model_rows(
 def iter_time_windows(
     folder: Path, bundle: Bundle, spec: WindowSpec, position: Json, now: datetime
 ) -> Iterator[PositionedWindow]:
-    """Yield windows of a duration of a log, once they are over; rows that come later are lost."""
+    """Yield windows of a fixed duration of a log, once complete; rows that come later are lost."""
     assert spec.window_seconds is not None
     start = float(position["until"]) if "until" in position else None
     buffer = RowBuffer()
-    # After the last part, None: the windows until now, as no earlier rows can come any more.
+    # None comes after the last part, and stands for the windows from there until now.
     for part in [*list_parts(folder, first_part_name(start)), None]:
         written_until = min(part_time(part), now).timestamp() if part else now.timestamp()
         while (
@@ -199,16 +199,17 @@ def iter_time_windows(
         if part is not None:
             buffer.append(pl.read_parquet(part))
             if start is None and buffer.first_time is not None:
+                # A multiple of the length: the slots of a season start at the same times every day.
                 start = math.floor(buffer.first_time / spec.window_seconds) * spec.window_seconds
 
 
 class RowBuffer:
-    """Rows of a log that are not in a window yet; of very many, an even sample."""
+    """Rows of a log that are not in a window yet; if there are too many, an even sample."""
 
     def __init__(self) -> None:
         """Start empty."""
         self.table = pl.DataFrame()
-        self.sampling_step = 1  # every n-th row is kept
+        self.sampling_step = 1  # every n-th of the added rows is kept
 
     @property
     def first_time(self) -> float | None:
@@ -226,7 +227,7 @@ class RowBuffer:
             self.table, self.sampling_step = self.table.gather_every(2), 2 * self.sampling_step
 
     def pop_window(self, model_id: str, start: float, end: float) -> MonitoringWindow:
-        """Remove the rows of a time span, and earlier ones, and return the span as a window."""
+        """Remove the rows up to the end of a time span; return those in the span as a window."""
         window_start, window_end = (
             datetime.fromtimestamp(seconds, UTC) for seconds in (start, end)
         )
@@ -242,9 +243,9 @@ class RowBuffer:
         )
 
 
-def skip_empty_windows(next_row: float, start: float, window_seconds: float) -> float:
-    """Return the start of the next window, later if very many empty ones would follow."""
-    n_empty = math.floor((next_row - start) / window_seconds)
+def skip_empty_windows(next_row_time: float, start: float, window_seconds: float) -> float:
+    """Return the start of the next window; it is later if too many empty ones would follow."""
+    n_empty = math.floor((next_row_time - start) / window_seconds)
     return start + (n_empty - 1) * window_seconds if n_empty > MAX_EMPTY_WINDOWS else start
 
 
@@ -268,13 +269,13 @@ def window_from_log(
 def iter_table_windows(
     source: str, bundle: Bundle, spec: WindowSpec, position: Json
 ) -> Iterator[PositionedWindow]:
-    """Yield windows of about equal numbers of rows of a table; if it has grown, of the new rows."""
+    """Yield windows of about equal size of a table; if it has grown, of its new rows."""
     frame = resolve_file_columns(read_table(source).frame, bundle.file_columns, base_folder(source))
     n_read = int(position.get("rows", 0))
     if n_read > frame.height or position.get("source") != source:
-        n_read = 0  # another table
+        n_read = 0  # another table, so it is read from the start
     n_windows = max((frame.height - n_read) // spec.rows, 1)
-    # Even windows rather than a small rest, which would have too few rows to test.
+    # Windows of equal size, because a small last one would have too few rows to test.
     for positions in np.array_split(np.arange(n_read, frame.height), n_windows):
         if len(positions):
             rows = frame.slice(int(positions[0]), len(positions))
@@ -282,7 +283,7 @@ def iter_table_windows(
 
 
 def predict_window(rows: pl.DataFrame, bundle: Bundle) -> MonitoringWindow:
-    """Build a window from rows of a table, and predict them."""
+    """Predict rows of a table and build a window from them."""
     missing_columns = [name for name in bundle.required_columns if name not in rows.columns]
     rows = rows.with_columns(pl.lit(None, pl.String).alias(name) for name in missing_columns)
     joined = bundle.join_tables(rows)

@@ -13,12 +13,10 @@ from fieldcraft.project.schema_messages import SettingsPath, explain_validation_
 from fieldcraft.project.settings import Impute, ModelSettings, as_text
 
 ValidationIssue = tuple[SettingsPath, str]  # its path and a message
-COMPUTED_COLUMN_MESSAGE = "is a derived column; only a column of the table is allowed here"
-# Entry of ``data`` that a split strategy needs.
+DERIVED_COLUMN_MESSAGE = "is a derived column; only a column of the table is allowed here"
+# The entry of ``data`` that a split strategy needs.
 COLUMN_OF_STRATEGY = {"group": "group", "time": "time_column"}
-COMPUTED_WITHOUT_KIND_MESSAGE = (
-    "is a derived column; give it a kind under data.columns, then it can be cleaned"
-)
+DERIVED_WITHOUT_KIND_MESSAGE = "is a derived column; to clean it, give it a kind under data.columns"
 
 
 def check_plugin_names(values: Mapping[str, Any]) -> Iterator[ValidationIssue]:
@@ -82,7 +80,7 @@ def check_kind(name: str, column: Mapping[str, Any]) -> Iterator[ValidationIssue
 def check_options(
     path: SettingsPath, options: Mapping[str, Any], known_options: Sequence[str]
 ) -> Iterator[ValidationIssue]:
-    """Report options that are not known."""
+    """Report unknown options."""
     for option in options:
         if option not in known_options:
             hint = did_you_mean(option, known_options)
@@ -105,7 +103,7 @@ def check_model(model: Mapping[str, Any]) -> Iterator[ValidationIssue]:
     kinds = catalog.list_plugins("kinds")
     for kind in kinds:
         if model.get(kind) is not None and not isinstance(model[kind], dict):
-            yield ("model", kind), f"model.{kind} should be options such as {{encoder: ngrams}}"
+            yield ("model", kind), f"model.{kind} must be options such as {{encoder: ngrams}}"
         kind_options = catalog.load_plugin("kinds", kind).options
         yield from check_options(("model", kind), get_section(model, kind), kind_options)
     learner_settings = {
@@ -132,7 +130,7 @@ def check_column_references(values: Mapping[str, Any]) -> Iterator[ValidationIss
     """Report references to columns that are not under ``data.columns``."""
     data = get_section(values, "data")
     columns, derived = get_section(data, "columns"), get_section(data, "derived_columns")
-    for path, value, computed_message in iter_column_references(values) if columns else ():
+    for path, value, derived_message in iter_column_references(values) if columns else ():
         name, location = as_text(value), format_path(path[:2])
         if not isinstance(name, str) or name in columns:
             continue
@@ -141,8 +139,8 @@ def check_column_references(values: Mapping[str, Any]) -> Iterator[ValidationIss
                 path,
                 f"{location}: no column {name!r}; {did_you_mean(name, [*columns, *derived])}",
             )
-        elif computed_message:
-            yield path, f"{location}: {name!r} {computed_message}"
+        elif derived_message:
+            yield path, f"{location}: {name!r} {derived_message}"
 
 
 def check_split_strategy(values: Mapping[str, Any]) -> Iterator[ValidationIssue]:
@@ -179,27 +177,30 @@ def check_impute_values(values: Mapping[str, Any]) -> Iterator[ValidationIssue]:
 
 
 def iter_column_references(values: Mapping[str, Any]) -> Iterator[tuple[SettingsPath, Any, str]]:
-    """Every reference to a column: its path, its value, and why a derived column is not allowed."""
+    """Yield each reference to a column: its path, its value, and why it cannot be derived.
+
+    The reason is empty where a derived column is allowed.
+    """
     problem, data = get_section(values, "problem"), get_section(values, "data")
     for role in ("group", "sample_weight", "id_column", "split_column"):
-        yield ("data", role), data.get(role), COMPUTED_COLUMN_MESSAGE
+        yield ("data", role), data.get(role), DERIVED_COLUMN_MESSAGE
     yield ("data", "time_column"), data.get("time_column"), ""
-    for section, name, value, computed_message in (
-        ("problem", "target", problem.get("target"), COMPUTED_COLUMN_MESSAGE),
+    for section, name, value, derived_message in (
+        ("problem", "target", problem.get("target"), DERIVED_COLUMN_MESSAGE),
         ("problem", "sensitive_features", problem.get("sensitive_features"), ""),
         ("data", "drop", data.get("drop"), ""),
     ):
         if isinstance(value, list):
             yield from (
-                ((section, name, i), column, computed_message) for i, column in enumerate(value)
+                ((section, name, i), column, derived_message) for i, column in enumerate(value)
             )
         else:
-            yield (section, name), value, computed_message
+            yield (section, name), value, derived_message
     for name in get_section(get_section(values, "clean"), "columns"):
-        yield ("clean", "columns", name), name, COMPUTED_WITHOUT_KIND_MESSAGE
+        yield ("clean", "columns", name), name, DERIVED_WITHOUT_KIND_MESSAGE
 
 
 def get_section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """A section of the file; empty if it is missing or not a mapping."""
+    """Return a section of the file; empty if it is missing or not a mapping."""
     section = values.get(name)
     return section if isinstance(section, dict) else {}

@@ -19,11 +19,11 @@ class StageContext:
     Attributes:
         project: the project folder.
         settings: the project file.
-        inputs: folders of the steps it depends on, by name.
-        out: folder for its output; files of an interrupted run are still in it.
+        inputs: folders of the steps that the stage depends on, by name.
+        out: folder for the output; it still holds the files of an interrupted run.
         previous: folder of the last finished run of the same step.
         log_record: adds an entry (kind, body) to the ledger once the stage has succeeded.
-        on_progress: called with a message and the fraction done.
+        on_progress: called with a message and the fraction done, see `core.types`.
     """
 
     project: ProjectFolder

@@ -9,8 +9,8 @@ from fieldcraft.core.errors import ProjectError
 from fieldcraft.project import project_file
 from fieldcraft.project.settings import ProjectSettings
 
-# Characters of a key in the name of a run folder: 64 bits, so two keys of one project never
-# collide in practice, and paths stay short enough for Windows.
+# Characters of a key in the name of a run folder: 64 bits, so that keys of one project never
+# collide in practice and paths stay short.
 KEY_PREFIX_LENGTH = 16
 
 
@@ -78,9 +78,9 @@ class ProjectFolder:
         return project_file.load_settings(self.file_path)
 
     def run_folder(self, step: str, key: str) -> Path:
-        """The output folder of a step whose inputs have this key."""
+        """Return the output folder of a step whose inputs have a key."""
         return self.root / "runs" / step / key[:KEY_PREFIX_LENGTH]
 
     def partial_folder(self, step: str, key: str) -> Path:
-        """The folder of an unfinished step; it survives a crash, so that the step can resume."""
+        """Return the folder of an unfinished step, which survives a crash so that it can resume."""
         return self.root / "runs" / step / f"{key[:KEY_PREFIX_LENGTH]}.partial"

@@ -33,7 +33,7 @@ YAML_LINE_WIDTH = 96
 
 
 def create_yaml_parser() -> YAML:
-    """A YAML 1.2 parser that keeps comments and the order of keys."""
+    """Create a YAML 1.2 parser that keeps comments and the order of keys."""
     yaml = YAML(typ="rt")
     yaml.version = (1, 2)
     yaml.width = YAML_LINE_WIDTH
@@ -66,7 +66,7 @@ def validate_document(document: CommentedMap, path: Path) -> ProjectSettings:
         )
     except ValidationError as error:
         issues = explain_validation_error(error, json_schema)
-    # The model already reports these places; a second message about one would only confuse.
+    # The pydantic model already reports these paths; a second message for one would only confuse.
     reported_paths = {path[:depth] for path, _ in issues for depth in range(1, len(path) + 1)}
     checks = (
         check_plugin_names,
@@ -137,7 +137,7 @@ def parse_document(text: str, path: Path) -> CommentedMap:
 
 
 def to_plain_values(value: Any) -> Any:
-    """A document as plain dicts, lists and values, without lines and comments."""
+    """Convert a document to plain dicts, lists and values, without lines and comments."""
     if isinstance(value, str):
         return str(value)  # without its quotation marks
     if isinstance(value, Mapping):
@@ -148,7 +148,7 @@ def to_plain_values(value: Any) -> Any:
 
 
 def line_number(document: Any, path: Sequence[Any]) -> int:
-    """Line, counted from 1, of the deepest part of a path that the document contains."""
+    """Return the line, counted from 1, of the deepest part of a path that the document contains."""
     line = 1
     for step in path:
         try:
@@ -164,7 +164,10 @@ def line_number(document: Any, path: Sequence[Any]) -> int:
 
 
 def matching_key(document: Any, step: Any) -> Any:
-    """The key of the document that matches a step of a path; a column name may be a number."""
+    """Return the key of a document that matches a step of a path.
+
+    Steps are texts, but YAML reads a column name such as 2024 as a number.
+    """
     if isinstance(document, CommentedMap) and step not in document:
         return next((key for key in document if str(as_text(key)) == step), step)
     return step
@@ -189,6 +192,7 @@ def write_document(path: Path, document: CommentedMap) -> None:
         ProjectError: it is not valid; the file is left unchanged.
     """
     text = dump_document(document)
+    # The text is parsed again, so that exactly what is written is known to be valid.
     validate_document(parse_document(text, path), path)
     files.atomic_write_text(path, text)
 
@@ -220,7 +224,11 @@ def apply_edit(document: CommentedMap, edit: ConfigEdit, path: Path) -> None:
 
 
 def get_or_create_list(mapping: CommentedMap, name: str) -> CommentedSeq:
-    """The list of that name, created if missing; TypeError if it is not a list."""
+    """Return the list with a name, created if it is missing.
+
+    Raises:
+        TypeError: the value is not a list.
+    """
     if mapping.get(name) is None:
         mapping[name] = CommentedSeq()
     values = mapping[name]
@@ -230,21 +238,22 @@ def get_or_create_list(mapping: CommentedMap, name: str) -> CommentedSeq:
 
 
 def dump_document(document: CommentedMap) -> str:
-    """A document as YAML text, without the ``%YAML`` directive."""
+    """Return a document as YAML text, without the ``%YAML`` directive."""
     stream = io.StringIO()
     create_yaml_parser().dump(document, stream)
     text = stream.getvalue()
+    # ruamel.yaml writes the directive and a separator if a version is set.
     return text.partition("---\n")[2] if text.startswith("%YAML") else text
 
 
 @cache
 def settings_json_schema() -> dict[str, Any]:
-    """The JSON schema of the settings, without plug-ins."""
+    """Return the JSON schema of the settings, without plug-ins."""
     return ProjectSettings.model_json_schema()
 
 
 def build_editor_schema() -> dict[str, Any]:
-    """A JSON schema of project files, for editors that complete and check them.
+    """Build the JSON schema of project files, for editors that complete and check them.
 
     It contains the tasks, kinds and learners that are installed, with their metrics and options.
     """
@@ -269,7 +278,7 @@ def build_editor_schema() -> dict[str, Any]:
 
 
 def attribute_descriptions(model: type[BaseModel]) -> dict[str, str]:
-    """The descriptions of the entries of a section, from its docstring."""
+    """Return the descriptions of the entries of a section, from its docstring."""
     descriptions: dict[str, str] = {}
     name = ""
     for line in inspect.getdoc(model).partition("Attributes:\n")[2].splitlines():  # type: ignore[union-attr]
@@ -283,7 +292,7 @@ def attribute_descriptions(model: type[BaseModel]) -> dict[str, str]:
 def conditional_schema(
     field: str, value: str, then: dict[str, Any], is_default: bool = False
 ) -> dict[str, Any]:
-    """A rule that applies where a field has a value; a default value may be left out."""
+    """Return a rule for the case that a field has a value; a default value may be left out."""
     if is_default:
         return {"if": {"properties": {field: {"enum": [value, None]}}}, "then": then}
     return {"if": {"properties": {field: {"const": value}}, "required": [field]}, "then": then}
@@ -341,7 +350,7 @@ def add_learner_schemas(model: dict[str, Any], definitions: dict[str, Any]) -> N
 
 
 def allow_null(node: dict[str, Any], definitions: dict[str, Any]) -> None:
-    """Allow an empty entry, which counts as left out."""
+    """Allow null in a schema node: an empty entry counts as left out."""
     if "$ref" in node:
         node = definitions[node["$ref"].rpartition("/")[2]]
     if "anyOf" in node:

@@ -35,7 +35,7 @@ MAX_VALUE_CHARS = 80  # of a value in a message
 def explain_validation_error(
     error: ValidationError, root_schema: SchemaNode, base_path: SettingsPath = ()
 ) -> list[tuple[SettingsPath, str]]:
-    """The path and the message of each mistake that a pydantic model reports, one for each path.
+    """Return the path and message of each mistake that a pydantic model reports, one per path.
 
     Args:
         error: the error of the model.
@@ -48,8 +48,8 @@ def explain_validation_error(
         messages_by_path.setdefault(path, []).append(
             rank_and_message(detail, (*base_path, *path), node, parent, root_schema)
         )
-    # Pydantic reports an error for every alternative of a union. Where one alternative fits but
-    # for an inner value, only that inner value is reported.
+    # Pydantic reports an error for every alternative of a union. If one alternative fits except for
+    # an inner value, only that inner value is reported.
     innermost_paths = [
         path
         for path in messages_by_path
@@ -59,7 +59,7 @@ def explain_validation_error(
 
 
 def is_within(path: SettingsPath, ancestor: SettingsPath) -> bool:
-    """Whether a path lies strictly below another."""
+    """Return whether a path lies strictly below another."""
     return len(path) > len(ancestor) and path[: len(ancestor)] == ancestor
 
 
@@ -70,7 +70,7 @@ def rank_and_message(
     parent: SchemaNode,
     root_schema: SchemaNode,
 ) -> tuple[int, str]:
-    """The rank of a mistake among those of the same path (0 is most specific), and its message."""
+    """Return the rank of a mistake among those of its path (0 is most specific), and a message."""
     location, value_note = format_path(path) or "the file", format_value_note(detail.get("input"))
     if detail["type"] == "extra_forbidden":
         return (
@@ -85,7 +85,7 @@ def rank_and_message(
 
 
 def format_path(path: SettingsPath) -> str:
-    """A path in readable form: ``data.join, entry 1: on``."""
+    """Return a path in readable form: ``data.join, entry 1: on``."""
     text = ""
     for i, step in enumerate(path):
         if isinstance(step, int):
@@ -97,7 +97,7 @@ def format_path(path: SettingsPath) -> str:
 
 
 def format_value_note(value: Any) -> str:
-    """The value in parentheses; empty for a section."""
+    """Return a value as a note in parentheses; empty for a section."""
     if isinstance(value, (Mapping, BaseModel)):
         return ""
     if value is None:
@@ -111,7 +111,7 @@ def format_value_note(value: Any) -> str:
 def resolve_location(
     root_schema: SchemaNode, loc: Sequence[Any]
 ) -> tuple[SettingsPath, SchemaNode, SchemaNode]:
-    """The path of an error, the schema node at that path, and the node around it.
+    """Return the path of an error, the schema node at that path, and its parent node.
 
     Args:
         root_schema: the JSON schema of a model.
@@ -134,7 +134,7 @@ def resolve_location(
 
 
 def drop_empty_entries(value: Any, node: SchemaNode, root_schema: SchemaNode) -> Any:
-    """Values without empty entries, so that these count as left out."""
+    """Remove empty entries from values, so that they count as left out."""
     if isinstance(value, list):
         entry_schema = child_node(select_type(node, "array", root_schema), 0, root_schema)
         return [drop_empty_entries(entry, entry_schema, root_schema) for entry in value]
@@ -156,7 +156,7 @@ def drop_empty_entries(value: Any, node: SchemaNode, root_schema: SchemaNode) ->
 
 
 def select_type(node: SchemaNode, json_type: str, root_schema: SchemaNode) -> SchemaNode:
-    """The alternative of a node with a JSON type; an empty node if there is none."""
+    """Return the alternative of a node with a JSON type; an empty node if there is none."""
     return next(
         (
             alternative
@@ -168,7 +168,7 @@ def select_type(node: SchemaNode, json_type: str, root_schema: SchemaNode) -> Sc
 
 
 def child_node(node: SchemaNode, step: Any, root_schema: SchemaNode) -> SchemaNode:
-    """The schema node of a key, or of the entries of a list."""
+    """Return the schema node of a key, or of the entries of a list."""
     schema = node.get("items") if isinstance(step, int) else node.get("properties", {}).get(step)
     if schema is None:
         schema = node.get("additionalProperties")
@@ -176,7 +176,7 @@ def child_node(node: SchemaNode, step: Any, root_schema: SchemaNode) -> SchemaNo
 
 
 def resolve_ref(node: SchemaNode, root_schema: SchemaNode) -> SchemaNode:
-    """A node with its ``$ref`` resolved."""
+    """Return a node with its ``$ref`` resolved."""
     if "$ref" not in node:
         return node
     definition: SchemaNode = root_schema["$defs"][node["$ref"].rpartition("/")[2]]
@@ -184,18 +184,18 @@ def resolve_ref(node: SchemaNode, root_schema: SchemaNode) -> SchemaNode:
 
 
 def list_alternatives(node: SchemaNode, root_schema: SchemaNode) -> list[SchemaNode]:
-    """The alternatives of a node except null."""
+    """Return the alternatives of a node except null."""
     nodes = [resolve_ref(alternative, root_schema) for alternative in node.get("anyOf", [node])]
     return [alternative for alternative in nodes if alternative.get("type") != "null"]
 
 
 def section_names(node: SchemaNode) -> list[str]:
-    """The keys of a section."""
+    """Return the keys of a section."""
     return list(node.get("properties", {}))
 
 
 def describe_node(node: SchemaNode, root_schema: SchemaNode) -> str:
-    """The allowed values of a node, as in "must be ..."."""
+    """Return the allowed values of a node in words, to follow "must be"."""
     phrases = [
         describe_alternative(alternative, root_schema)
         for alternative in list_alternatives(node, root_schema)
@@ -204,7 +204,7 @@ def describe_node(node: SchemaNode, root_schema: SchemaNode) -> str:
 
 
 def describe_alternative(node: SchemaNode, root_schema: SchemaNode) -> str:
-    """One alternative of a node in words."""
+    """Return one alternative of a node in words."""
     json_type = node.get("type")
     if json_type == "object":
         return describe_object(node, root_schema)
@@ -219,7 +219,7 @@ def describe_alternative(node: SchemaNode, root_schema: SchemaNode) -> str:
 
 
 def describe_bounds(node: SchemaNode) -> str:
-    """The bounds of a number in words."""
+    """Return the bounds of a number in words."""
     phrases = {
         "minimum": "of {:g} or more",
         "exclusiveMinimum": "above {:g}",
@@ -231,7 +231,7 @@ def describe_bounds(node: SchemaNode) -> str:
 
 
 def describe_array(node: SchemaNode, root_schema: SchemaNode) -> str:
-    """A list in words: its entries and how many."""
+    """Return a list in words: its entries and their number."""
     item_phrase = describe_node(resolve_ref(node.get("items", {}), root_schema), root_schema)
     min_items, max_items = node.get("minItems", 0), node.get("maxItems")
     count = f"{max_items} " if min_items == max_items else "one or more " if min_items else ""
@@ -241,7 +241,7 @@ def describe_array(node: SchemaNode, root_schema: SchemaNode) -> str:
 
 
 def describe_object(node: SchemaNode, root_schema: SchemaNode) -> str:
-    """A section in words: its keys, or the values of its entries."""
+    """Return a section in words: its keys, or the values of its entries."""
     if section_names(node):
         return f"a section with {join_names(section_names(node))}"
     item_phrase = describe_node(child_node(node, "", root_schema), root_schema)

@@ -19,8 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from fieldcraft.core import catalog
-from fieldcraft.core.digest import of_json
+from fieldcraft.core import catalog, digest
 from fieldcraft.core.formatting import parse_duration
 
 ItemT = TypeVar("ItemT")
@@ -33,7 +32,7 @@ class SettingsSection(BaseModel):
 
 
 def as_text(value: Any) -> Any:
-    """Numbers, dates and booleans as text, written as they are in a table."""
+    """Convert numbers, dates and booleans to text, written as they are in a table."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime.date):
@@ -42,21 +41,25 @@ def as_text(value: Any) -> Any:
 
 
 def as_seconds(value: Any) -> Any:
-    """A duration such as ``5m`` in seconds; any other value unchanged."""
+    """Convert a duration such as ``5m`` to seconds; other values are unchanged."""
     duration_seconds = parse_duration(value) if isinstance(value, str) else None
     return value if duration_seconds is None else duration_seconds
 
 
 def require_unique(values: list[ItemT]) -> list[ItemT]:
-    """Refuse a list that holds a value twice."""
+    """Check that no value of a list occurs twice.
+
+    Raises:
+        ValueError: one does.
+    """
     duplicate = next((value for i, value in enumerate(values) if value in values[:i]), None)
     if duplicate is not None:
         raise ValueError(f"{duplicate} is listed twice")
     return values
 
 
-# The descriptions are the words of error messages: "must be the name of a column".
-# YAML reads an unquoted `no` or `1` as a boolean or a number where a text is meant.
+# The descriptions below are shown in error messages: "must be the name of a column".
+# YAML 1.2 reads an unquoted `true` or `1` as a boolean or a number, even if a text is meant.
 YAML_TEXT_TYPES = ["string", "number", "boolean"]
 DURATION_PATTERN = r"^\s*\d+(\.\d+)?\s*[smhdwSMHDW]\s*$"
 TextValue = Annotated[
@@ -174,7 +177,7 @@ class ColumnSettings(BaseModel):
     kind: str
 
     def options(self) -> dict[str, Any]:
-        """The options that are set."""
+        """Return the options that are set."""
         return dict(self.model_extra or {})
 
 
@@ -236,7 +239,7 @@ class DataSettings(SettingsSection):
     split_column: ColumnName | None = None
 
     def source_files(self) -> SourceFiles:
-        """The files of the source; a single table is the training file."""
+        """Return the files of the source; a single table is the training file."""
         return SourceFiles(train=self.source) if isinstance(self.source, str) else self.source
 
 
@@ -270,7 +273,7 @@ class ColumnCleaning(SettingsSection):
         return self
 
     def encoder_options(self) -> dict[str, Any]:
-        """The options for the encoder of the column."""
+        """Return the options for the encoder of the column."""
         options = self.model_dump(mode="json", exclude_none=True)
         del options["missing"]  # applied to rows by `modeling.dataset`, not by an encoder
         return options
@@ -312,7 +315,7 @@ class SplitSettings(SettingsSection):
             weights.
         evaluation: fraction of the rows for comparing models and for the metrics reported.
         test: fraction of the rows that is sealed.
-        gap: period before each later part of which no row is used, such as 7d or 12h; a number if
+        gap: period before each later part whose rows are not used, such as 7d or 12h; a number if
             the time column holds numbers (strategy time).
         near_duplicates: whether rows with nearly equal texts or photos go to the same part.
         seed: random seed of the assignment.
@@ -354,7 +357,7 @@ class ModelSettings(BaseModel):
     ensemble: bool = True
 
     def learner_options(self) -> dict[str, Any]:
-        """The options of the learner, as given in the file."""
+        """Return the options of the learner, as given in the file."""
         # Extra keys are options of the learner, except the names of kinds.
         kinds = catalog.list_plugins("kinds")
         return {
@@ -362,12 +365,12 @@ class ModelSettings(BaseModel):
         }
 
     def kind_options(self) -> dict[str, Any]:
-        """The options of the encoders, by kind."""
-        learner_settings = self.learner_options()
+        """Return the options of the encoders, by kind."""
+        learner_options = self.learner_options()
         return {
             name: value
             for name, value in (self.model_extra or {}).items()
-            if name not in learner_settings
+            if name not in learner_options
         }
 
 
@@ -444,17 +447,17 @@ class MonitorSettings(SettingsSection):
     metrics_url: str | None = None
     alert_file: str | None = None
     alert_command: list[str] = Field(default_factory=list)
-    alert_webhook: Annotated[str, Field(pattern=r"^https?://", description="an address")] | None = (
-        None
-    )
+    alert_webhook: (
+        Annotated[str, Field(pattern=r"^https?://", description="an http or https URL")] | None
+    ) = None
 
     @model_validator(mode="after")
     def check_windows_per_season(self) -> MonitorSettings:
         """Require that a season is a whole number of windows."""
         if self.seasonality is None:
             return self
-        # A detector compares slot k of a season with slot k of earlier ones, so windows of
-        # different seasons must start at the same times of the day or week.
+        # Each window is compared with the windows of the same time in earlier seasons, so windows
+        # must start at the same times in each day or week.
         windows_per_season = SEASON_SECONDS[self.seasonality] / self.window if self.window else 0.0
         if windows_per_season < 2 or windows_per_season != round(windows_per_season):
             window_text = f"{self.window:g} s" if self.window else "not set"
@@ -474,7 +477,7 @@ class RetrainSettings(SettingsSection):
         window_rows: number of training rows of the policy window; unchanged if left out.
         decay: factor by which each retraining multiplies the weights of older rows, for the policy
             decay.
-        min_new_rows: smallest number of new labelled rows that starts a retraining.
+        min_new_rows: smallest number of new labeled rows that starts a retraining.
         max_latency_ratio: largest ratio of the latency of the challenger to that of the champion.
         max_size_ratio: largest ratio of the size of the challenger to that of the champion.
     """
@@ -543,7 +546,7 @@ class ProjectSettings(SettingsSection):
     card: CardSettings = CardSettings()
 
     def digest(self, sections: tuple[str, ...]) -> str:
-        """Digest of some sections.
+        """Return the digest of some sections.
 
         ``data.na_values`` names one entry of a section, ``model.options`` the options of the
         learner, ``model.kinds`` those of the encoders.
@@ -560,4 +563,4 @@ class ProjectSettings(SettingsSection):
             for name in path.split("."):
                 value = value[name]
             section_values[path] = value
-        return of_json(section_values)
+        return digest.of_json(section_values)

@@ -1,4 +1,4 @@
-"""The model card of a bundle, written from the records.
+"""The model card of a bundle, written from the records of the project.
 
 Mitchell et al., *Model Cards for Model Reporting*, FAT* 2019.
 """
@@ -30,20 +30,20 @@ def update_model_card(bundle: Path, report_data: ReportData) -> None:
         "card.html": render_card(report_data, manifest["model_id"], "card.html.j2"),
         "card.md": render_card(report_data, manifest["model_id"], "card.md.j2"),
     }
-    paths = {name: (bundle / name) for name in texts}
     if all(
-        card_path.exists() and card_path.read_text(encoding="utf-8") == texts[card_name]
-        for card_name, card_path in paths.items()
+        (bundle / name).exists() and (bundle / name).read_text(encoding="utf-8") == text
+        for name, text in texts.items()
     ):
-        return  # a server reloads a bundle whose files change
+        return  # not written again, as a server reloads a bundle whose files change
     manifest_body = {
         key: value for key, value in manifest.items() if key not in COMPUTED_MANIFEST_FIELDS
     }
     manifest_body["lineage"] = {**manifest_body["lineage"], "ledger_head": report_data.ledger_head}
+    # A copy replaces the bundle as a whole: its files and their checksums must never disagree.
     with files.atomic_folder(bundle) as staging:
         shutil.copytree(bundle, staging, dirs_exist_ok=True)
-        for name, content in texts.items():
-            files.atomic_write_text(staging / name, content)
+        for name, text in texts.items():
+            files.atomic_write_text(staging / name, text)
         write_manifest(staging, manifest_body)
 
 

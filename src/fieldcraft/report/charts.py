@@ -1,7 +1,7 @@
 """Charts as SVG whose colors are CSS variables of the page, for light and dark mode.
 
-Altair describes a chart, vl-convert renders it without a browser. The colors in the description are
-placeholders, because Vega accepts no CSS variables; they are replaced in the SVG.
+Altair describes a chart, and vl-convert renders it without a browser. Vega accepts no CSS
+variables, so charts use placeholder colors, which `render_svg` replaces by variables.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import vl_convert
 
 from fieldcraft.core.types import Json
 
-# Placeholders for the colors of the page, near-black tones that no chart uses otherwise.
+# Placeholders for the colors of the page: near-black tones that charts use for nothing else.
 INK_COLOR, MUTED_COLOR, GRID_COLOR, MAIN_COLOR, SECOND_COLOR = (
     "#010101",
     "#020202",
@@ -35,12 +35,8 @@ CHART_WIDTH_PX = 420
 SQUARE_CHART_PX = 260
 MAX_CURVE_POINTS = 200  # of a curve; more make the page large and look the same
 FONT_FAMILY = "system-ui, sans-serif"
-CHART_PADDING_PX = {
-    "left": 20,
-    "right": 16,
-    "top": 6,
-    "bottom": 6,
-}  # labels are measured in another font than the page has
+# Room for labels: they are measured in another font than that of the page.
+CHART_PADDING_PX = {"left": 20, "right": 16, "top": 6, "bottom": 6}
 
 
 def render_svg(chart: alt.Chart | alt.LayerChart) -> str:
@@ -91,7 +87,7 @@ def plot_models(models: Sequence[Json], metric: str, champion: str) -> str:
         y=alt.Y("model:N", sort=order, title=None),
         color=alt.condition("datum.champion", alt.value(MAIN_COLOR), alt.value(MUTED_COLOR)),
     )
-    # The axis does not start at zero: models differ by little compared with the metric.
+    # The axis does not start at zero, as models differ by little compared with the metric itself.
     whisker = base.mark_rule(strokeWidth=3).encode(
         x=alt.X("low:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=6)),
         x2="high:Q",
@@ -103,11 +99,7 @@ def plot_models(models: Sequence[Json], metric: str, champion: str) -> str:
 def plot_parts(counts: Json) -> str:
     """The number of rows in each part of the split."""
     order = ["train", "cv", "validation", "evaluation", "test", "unused"]
-    rows = [
-        {"part": name, "rows": counts[name], "at": number}
-        for number, name in enumerate(order)
-        if name in counts
-    ]
+    rows = [{"part": name, "rows": counts[name]} for name in order if name in counts]
     colors = {
         "train": MAIN_COLOR,
         "cv": MAIN_COLOR,
@@ -166,7 +158,7 @@ def plot_roc_curve(points: Sequence[Sequence[float]]) -> str:
         .encode(
             x=alt.X("fpr:Q", title="false positive rate", scale=alt.Scale(domain=[0, 1])),
             y=alt.Y("tpr:Q", title="true positive rate", scale=alt.Scale(domain=[0, 1])),
-            order="tpr:Q",
+            order="tpr:Q",  # by default a line connects its points by x, which repeats here
         )
     )
     return render_svg(
@@ -204,8 +196,13 @@ def plot_learning_curves(curves: Sequence[Json]) -> str:
             losses = curve[key]
             step = max(1, len(losses) // MAX_CURVE_POINTS)
             rows += [
-                {"epoch": i + 1, "loss": losses[i], "rows": part, "line": f"{part} {number}"}
-                for i in range(0, len(losses), step)
+                {
+                    "epoch": index + 1,
+                    "loss": losses[index],
+                    "rows": part,
+                    "line": f"{part} {number}",
+                }
+                for index in range(0, len(losses), step)
             ]
         best_epoch = curve["best_epoch"]
         best.append({"epoch": best_epoch, "loss": curve["validation_losses"][best_epoch - 1]})

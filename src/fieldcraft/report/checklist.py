@@ -1,4 +1,4 @@
-"""The responsible-AI checklist of a model, answered from the records where they can answer.
+"""The responsible-AI checklist of a model, answered from the records where possible.
 
 The questions follow the functions of the NIST AI Risk Management Framework (2023): purpose of the
 model, data, measurement, impact on people, and maintenance.
@@ -12,10 +12,20 @@ from dataclasses import dataclass
 from fieldcraft.core.formatting import format_number, join_names, pluralize, truncated_list
 from fieldcraft.report.report_data import ReportData, describe_test_set, list_significant_gaps
 
+# Checks whose findings suggest that the target leaks into the features, or training rows into
+# evaluation rows.
+LEAK_CODES = (
+    "target_leakage",
+    "post_outcome_name",
+    "date_difference_leak",
+    "train_test_overlap",
+    "group_leakage",
+)
+
 
 @dataclass(frozen=True)
 class ChecklistItem:
-    """A question with its answer and its source: records, owner, or unanswered."""
+    """A question with its answer and the source of it: records, owner, or unanswered."""
 
     topic: str
     question: str
@@ -103,16 +113,6 @@ def iter_data_items(report_data: ReportData) -> Iterator[ChecklistItem]:
         "Could the target have leaked into the features?",
         f"Possible leaks: {truncated_list(leaks, 3)}." if leaks else "No check found a leak.",
     )
-
-
-# Codes of the checks that find leakage.
-LEAK_CODES = (
-    "target_leakage",
-    "post_outcome_name",
-    "date_difference_leak",
-    "train_test_overlap",
-    "group_leakage",
-)
 
 
 def iter_measurement_items(report_data: ReportData) -> Iterator[ChecklistItem]:

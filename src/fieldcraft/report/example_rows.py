@@ -10,11 +10,11 @@ from fieldcraft.report.report_data import ReportData
 
 MAX_ROWS_SHOWN = 8
 MAX_CELLS_SHOWN = 8
-MAX_TEXT_CHARS = 600  # of a longer text only the spans with the largest weights are shown
+MAX_TEXT_CHARS = 600  # of a longer text, only the spans with the largest weights are shown
 MAX_SPAN_CHARS, MAX_CELL_CHARS = 120, 120
 MIN_COLORED_WEIGHT = 0.15  # spans with less weight are not colored
-# Of the scale of the scores. Weights are relative to the largest of a cell, so a cell that moves
-# the prediction by next to nothing would be colored like any other.
+# As a fraction of the score scale. Weights are relative to the largest weight in a cell, so without
+# this limit a cell that hardly changes the prediction would be colored like any other.
 MIN_SCORE_CHANGE = 0.01
 ELLIPSIS = "…"
 LABEL_NOISE_CODE = "label_noise"
@@ -78,7 +78,7 @@ def build_example_row(row: Json, explanation: Json, report_data: ReportData) -> 
         for column, cell in row["cells"].items()
         if column not in targets and column not in texts
     }
-    for name in thumbnails:  # the photo is shown; its file name identifies it
+    for name in thumbnails:  # the photo itself is shown, so its file name without folders is enough
         cells[name] = str(cells[name]).rpartition("/")[2]
     shown_cells = {
         name: truncate(value, MAX_CELL_CHARS)
@@ -102,7 +102,7 @@ def build_example_row(row: Json, explanation: Json, report_data: ReportData) -> 
 
 
 def build_photo(name: str, source: str, column_explanation: Json | None, explanation: Json) -> Json:
-    """A photo, and its heatmap if some region changes the prediction."""
+    """A photo, and its occlusion heatmap if some region changes the prediction noticeably."""
     column_explanation = column_explanation or {}
     max_effect = column_explanation["max_effect"] if "heatmap" in column_explanation else None
     is_relevant = bool(max_effect) and max_effect >= MIN_SCORE_CHANGE * explanation["score_scale"]
@@ -119,12 +119,12 @@ def build_photo(name: str, source: str, column_explanation: Json | None, explana
 
 
 def build_text(column_explanation: Json, score_scale: float) -> Json:
-    """A text in parts, each with a side (for or against) and a strength from 0 to 1.
+    """A text in parts, each with a side ("for", "against" or "") and a strength from 0 to 1.
 
     Args:
         column_explanation: ``spans`` with weights, the ``max_effect`` of a span on the score, and
             ``network_maps`` with spans by name.
-        score_scale: a large difference of scores.
+        score_scale: what counts as a large change of the score.
     """
     is_relevant = column_explanation["max_effect"] >= MIN_SCORE_CHANGE * score_scale
     parts: list[Json] = []
@@ -136,7 +136,7 @@ def build_text(column_explanation: Json, score_scale: float) -> Json:
             n_skipped += 1
             continue
         if n_skipped:
-            # The span before may have been cut itself; two marks in a row would look like three.
+            # The span before may end with an ellipsis itself; avoid two in a row.
             has_ellipsis = parts and parts[-1]["core"].endswith(ELLIPSIS)
             parts.append(build_span(" " if has_ellipsis else f" {ELLIPSIS} ", 0.0))
             n_skipped = 0
@@ -149,7 +149,7 @@ def build_text(column_explanation: Json, score_scale: float) -> Json:
         "hidden": pluralize(n_hidden_chars, "character") if n_hidden_chars else "",
         "max_effect": column_explanation["max_effect"],
         "is_relevant": is_relevant,
-        # A network's own maps have no effect on the score; their spans are colored always.
+        # Attributions of a network measure no effect on the score: they always count as relevant.
         "network_maps": {
             NETWORK_MAP_TITLES.get(map_name, map_name): build_text(
                 {**network_map, "max_effect": score_scale}, score_scale
@@ -184,7 +184,7 @@ def build_span(text: str, weight: float) -> Json:
 
 
 def truncate(value: str | None, max_chars: int) -> str | None:
-    """A text cut at a word boundary where there is one, with an ellipsis."""
+    """A text of limited length, cut at a word boundary where possible, with an ellipsis."""
     if value is None or len(value) <= max_chars:
         return value
     words = value[: max_chars + 1].rpartition(" ")[0].rstrip()

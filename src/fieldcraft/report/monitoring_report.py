@@ -73,14 +73,14 @@ def summarize_alerts(result: Json) -> str:
 
 
 def get_alarm_threshold(monitor: DriftMonitor) -> float:
-    """The log evidence at which detectors alarm; it is the same for all of them."""
+    """The log evidence at which a detector raises an alarm; the same for all detectors."""
     return next(
         (statistic.detector.limits.log_level for statistic in monitor.statistics.values()), 0.0
     )
 
 
 def summarize_statistics(monitor: DriftMonitor) -> list[Json]:
-    """The state of each statistic, those nearest to an alarm first."""
+    """The state of each statistic, those with the most evidence of drift first."""
     latest = monitor.latest_levels()
     summaries = []
     for key, statistic in monitor.statistics.items():
@@ -99,7 +99,7 @@ def summarize_statistics(monitor: DriftMonitor) -> list[Json]:
 
 def plot_evidence_timeline(monitor: DriftMonitor) -> Markup | None:
     """Log evidence over the windows for the highest statistics, with the alert threshold."""
-    # The highest level ever, not the last one: the evidence starts over after an alarm.
+    # By the highest level rather than the last one, as the evidence starts over after an alarm.
     max_levels: dict[str, float] = {}
     for item in monitor.history:
         for key, (level, _) in item["levels"].items():
@@ -137,7 +137,7 @@ def plot_evidence_timeline(monitor: DriftMonitor) -> Markup | None:
 
 
 def plot_histograms(monitor: DriftMonitor, alert_columns: set[str]) -> list[Json]:
-    """Charts of rows by bin: of the predictions first, then of columns with alerts."""
+    """Histograms of the predictions, then of the columns with alerts."""
     statistics = [
         statistic
         for statistic in monitor.statistics.values()
@@ -161,8 +161,8 @@ def plot_bin_fractions(statistic: MonitoredStatistic) -> str:
         statistic.detector.suspect_counts,
     )
     rows = [
-        {"bin": item["bin"], "fraction": item[name], "rows": title, "at": number}
-        for number, item in enumerate(bins)
+        {"bin": item["bin"], "fraction": item[name], "rows": title}
+        for item in bins
         for name, title in (("reference_fraction", "reference"), ("fraction", "current"))
     ]
     order = [item["bin"] for item in bins]
@@ -185,8 +185,8 @@ def plot_bin_fractions(statistic: MonitoredStatistic) -> str:
 
 
 def select_fullest_bins(bin_spec: Json, reference: Array, counts: Array) -> list[Json]:
-    """The bins that hold rows, in their order; of very many, the fullest."""
-    # max(..., 1): a detector that has just been reset has no rows.
+    """The bins that are not empty, in their order; if there are very many, the fullest."""
+    # max(..., 1) avoids a division by zero: a detector that has just been reset has no rows.
     fractions, reference_fractions = (rows / max(rows.sum(), 1) for rows in (counts, reference))
     filled = np.flatnonzero((fractions > 0) | (reference_fractions > 0))
     selected = np.sort(
@@ -203,6 +203,6 @@ def select_fullest_bins(bin_spec: Json, reference: Array, counts: Array) -> list
 
 
 def shorten_bin_label(name: str, names: Sequence[str]) -> str:
-    """A bin's name, cut where it is long, and numbered so that it stays unique."""
+    """The name of a bin; a long one is cut, and numbered so that it stays unique."""
     shortened = name[: MAX_BIN_LABEL_CHARS - 1] + "…" if len(name) > MAX_BIN_LABEL_CHARS else name
     return f"{shortened} ({names.index(name)})" if shortened != name else name

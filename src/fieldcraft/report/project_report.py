@@ -24,7 +24,7 @@ from fieldcraft.report.report_data import (
 
 MAX_METRICS_SHOWN = 5  # in the comparison of models; the champion's section has all of them
 MAX_CLASSES_SHOWN = 30  # a larger confusion matrix does not fit on a page
-MIN_CONFUSION_ROWS = 2  # a single row is as likely a wrong label
+MIN_CONFUSION_ROWS = 2  # a single row may just have a wrong label
 MAX_CONFUSIONS_SHOWN = 8
 MAX_COLUMNS_NAMED = 8
 FILES_VERDICT_TEXTS = {
@@ -40,7 +40,7 @@ ROLE_TITLES = {
     "id_column": "id",
     "split_column": "split",
 }
-# How narrow predicted sets and intervals are; a task has one of them at most.
+# The size of predicted sets and intervals; a task has at most one of these metrics.
 WIDTH_METRICS = ("mean_set_size", "mean_interval_width", "mean_undecided_labels")
 
 
@@ -87,7 +87,7 @@ def get_champion_metric(report_data: ReportData) -> Json:
 
 
 def select_metrics(report_data: ReportData) -> list[Json]:
-    """The metrics in the comparison of models: the main one and a few more."""
+    """The metrics to show in the comparison of models: the main one and a few more."""
     if not report_data.evaluation:
         return []
     main_metric, metrics = report_data.evaluation["metric"], report_data.champion["metrics"]
@@ -98,7 +98,8 @@ def select_metrics(report_data: ReportData) -> list[Json]:
 def describe_columns(report_data: ReportData) -> list[Json]:
     """Each column with its role and profile, in table order."""
     settings = report_data.settings
-    data, descriptions = settings.data, []
+    data = settings.data
+    descriptions = []
     role_by_column = {
         name: title for role, title in ROLE_TITLES.items() if (name := getattr(data, role))
     }
@@ -113,7 +114,7 @@ def describe_columns(report_data: ReportData) -> list[Json]:
 
 
 def draw_charts(report_data: ReportData) -> dict[str, Markup]:
-    """The charts for which there are records, by name."""
+    """The charts by name, as far as there are records for them."""
     svgs: dict[str, str] = {}
     if report_data.split:
         svgs["parts"] = charts.plot_parts(report_data.split["counts"])
@@ -151,14 +152,14 @@ def draw_evaluation_charts(report_data: ReportData) -> dict[str, str]:
 
 
 def summarize_kind_importance(report_data: ReportData) -> list[Json]:
-    """The importance of each kind of column, with a verdict by its interval."""
+    """The importance of each kind of column, with a verdict based on its interval."""
     return [
         {**item, "verdict": describe_contribution(item)} for item in report_data.kind_importance
     ]
 
 
 def describe_files_comparison(report_data: ReportData) -> str:
-    """Whether columns with files, such as photos, improve the model, in two sentences."""
+    """Whether columns with files, such as photos, improve the model; empty if not compared."""
     comparison = report_data.evaluation.get("files_comparison") if report_data.evaluation else None
     if not comparison or comparison["low"] is None:
         return ""
@@ -206,7 +207,7 @@ def describe_baseline_rule(report_data: ReportData) -> str:
         return ""
     first_fold = model / "0"
     rule = files.read_json(first_fold / "model.json")
-    # The baseline was fitted on the scaled target, as every learner is.
+    # Learners are fitted on the scaled target, so outputs are converted back to its units.
     scale = files.read_json(first_fold / "scale.json")
     task = catalog.load_plugin("tasks", report_data.settings.problem.task)
     bins = [
@@ -221,7 +222,7 @@ def describe_baseline_rule(report_data: ReportData) -> str:
 
 
 def load_categories(fold_model_folder: Path, column: str) -> list[str]:
-    """The categories of a column as its encoder learned them; empty for columns of other kinds."""
+    """The categories that the encoder of a column knows; empty for columns of other kinds."""
     state = files.read_json(fold_model_folder / "encoders.json")
     category_columns = [
         column_entry["name"]
@@ -231,11 +232,12 @@ def load_categories(fold_model_folder: Path, column: str) -> list[str]:
     if column not in category_columns:
         return []
     categories = state["encoders"]["category"]["categories"][category_columns.index(column)]
+    # The encoder marks missing values by a category with a NUL character.
     return ["(missing)" if "\0" in category else str(category) for category in categories]
 
 
 def describe_coverage(report_data: ReportData) -> str:
-    """Target and observed coverage of the predicted sets or intervals, in a sentence."""
+    """Target and observed coverage of predicted sets or intervals, in a sentence."""
     if not report_data.evaluation:
         return ""
     metrics = report_data.champion["metrics"]
@@ -252,7 +254,7 @@ def describe_coverage(report_data: ReportData) -> str:
 
 
 def describe_decision_rule(report_data: ReportData) -> str:
-    """How classes are decided from probabilities, in a sentence."""
+    """The rule that turns probabilities into a class, in a sentence."""
     problem = report_data.settings.problem
     if problem.costs:
         return "Decision rule: least expected cost (problem.costs)."
@@ -269,17 +271,17 @@ def describe_decision_rule(report_data: ReportData) -> str:
 
 
 def describe_rejection(report_data: ReportData) -> str:
-    """The accuracy without the least confident rows, in a sentence; empty for other tasks."""
+    """The accuracy without the least confident rows, in a sentence; empty if not measured."""
     curve = report_data.evaluation.get("diagnostics", {}).get("rejection")
     if not curve:
         return ""
     accuracy_by_fraction = {item["reject_fraction"]: f"{item['accuracy']:.1%}" for item in curve}
     reject_fraction = report_data.settings.problem.reject_fraction
     note = (
-        f"confident: false marks those below the limit that {reject_fraction:.0%} of the "
-        "validation rows fall below."
+        f"confident is false for rows below the limit that rejects {reject_fraction:.0%} of the "
+        "validation rows."
         if reject_fraction
-        else "problem.reject_fraction marks them."
+        else "set problem.reject_fraction to mark them."
     )
     return (
         f"Accuracy {accuracy_by_fraction[0.0]}; {accuracy_by_fraction[0.05]} without the 5 % least "
@@ -288,7 +290,7 @@ def describe_rejection(report_data: ReportData) -> str:
 
 
 def summarize_confusion_matrix(diagnostics: Json) -> Json:
-    """The confusion matrix with fractions by row; of many classes only the top confusions."""
+    """The confusion matrix with fractions by row; for many classes, only the top confusions."""
     if "confusion_matrix" not in diagnostics:
         return {}
     counts, classes = diagnostics["confusion_matrix"], diagnostics["classes"]
@@ -308,7 +310,7 @@ def summarize_confusion_matrix(diagnostics: Json) -> Json:
 
 
 def select_class_metrics(diagnostics: Json) -> list[Json]:
-    """The metrics of each class or label; of very many, those with the lowest recall."""
+    """The metrics of each class or label; if there are many, those with the lowest recall."""
     class_metrics: list[Json] = diagnostics.get("per_class", [])
     if len(class_metrics) <= MAX_CLASSES_SHOWN:
         return class_metrics

@@ -1,4 +1,4 @@
-"""Render templates: numbers formatted, everything else escaped, missing variables an error."""
+"""Render templates: numbers are formatted, text is escaped, a missing variable is an error."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ def format_percent(value: float | None) -> str:
 
 
 def format_heat(fraction: float) -> Markup:
-    """A CSS variable for a background as strong as a fraction, as in cells of a heat map."""
+    """A CSS variable that sets the strength of a background color, from 0 to 1."""
     return Markup(f"--heat:{100 * fraction:.0f}%")
 
 
 @cache
 def template_environment() -> Environment:
     """The templates of this package."""
-    created = Environment(
+    environment = Environment(
         loader=PackageLoader("fieldcraft.report"),
-        # Cells, column names and class names come from the user's data: in HTML they are escaped
-        # always. The Markdown card is text, in which markup of a cell does nothing.
+        # Cells, column names and class names come from the user's data, so HTML templates escape
+        # them. The Markdown card is plain text.
         autoescape=select_autoescape(["html.j2"]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    created.filters.update(
+    environment.filters.update(
         figure=format_number,
         count=format_count,
         percent=format_percent,
         heat=format_heat,
         sentence=to_sentence,
     )
-    return created
+    return environment
 
 
 def render_template(template: str, **values: Any) -> str:

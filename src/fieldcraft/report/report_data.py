@@ -16,8 +16,8 @@ from fieldcraft.modeling.check_runner import load_findings
 from fieldcraft.project.folder import ProjectFolder
 from fieldcraft.project.settings import ProjectSettings
 
-# Beyond these the next steps advise more rows, care with probabilities, or another threshold. They
-# are rules of thumb: advice, not tests.
+# Beyond these limits the next steps suggest more rows, care with probabilities, or another
+# threshold. They are rules of thumb, not tests.
 MAX_RELATIVE_INTERVAL_WIDTH = 0.2  # width of the interval as a fraction of the value
 MAX_CALIBRATION_ERROR = 0.05
 MIN_RECALL = 0.5
@@ -25,7 +25,7 @@ MIN_RECALL = 0.5
 
 @dataclass(frozen=True)
 class ReportData:
-    """The records of a project; those of stages that have not run are empty."""
+    """The records of a project; those of stages that have not run yet are empty."""
 
     project: ProjectFolder
     settings: ProjectSettings
@@ -78,7 +78,7 @@ def load_report_data(project: ProjectFolder, folders: Mapping[str, Path]) -> Rep
     final_evaluations = [
         entry.body
         for entry in entries
-        # A ledger outlives a split: evaluations on another test set say nothing about this one.
+        # The ledger also has evaluations on the test sets of earlier splits.
         if entry.kind == "final_evaluation" and entry.body["test_digest"] == test_digest
     ]
     return ReportData(
@@ -149,7 +149,7 @@ def format_fixes(finding: Finding) -> str:
 
 
 def summarize_run(report_data: ReportData) -> str:
-    """The headline: is there a model, does it beat the baselines, is it good enough."""
+    """The headline: whether the champion beats the baselines and reaches the goal."""
     if not report_data.evaluation:
         return "No evaluation yet."
     sentences = [report_data.evaluation["summary"]]
@@ -160,7 +160,7 @@ def summarize_run(report_data: ReportData) -> str:
 
 
 def describe_test_set(report_data: ReportData) -> str:
-    """Whether the test set is still sealed, in one sentence."""
+    """Whether the test set is still sealed, or when it was opened, in one sentence."""
     rows = report_data.split.get("counts", {}).get("test", 0)
     if not rows:
         return "There is no test set."
@@ -177,7 +177,7 @@ def describe_test_set(report_data: ReportData) -> str:
 def suggest_next_steps(report_data: ReportData) -> list[str]:
     """Suggested next steps, the most useful first."""
     suggestions = []
-    # Data first: a leak makes every figure below it meaningless.
+    # Data first: with a leak, no metric means anything.
     serious_findings = [
         finding for finding in report_data.open_findings() if finding.severity != "info"
     ]
@@ -224,7 +224,7 @@ def suggest_model_changes(report_data: ReportData) -> list[str]:
 
 
 def suggest_before_deployment(report_data: ReportData) -> list[str]:
-    """What to consider before the champion is deployed."""
+    """Suggestions to consider before the champion is deployed."""
     suggestions = []
     metrics = report_data.champion["metrics"]
     error = metrics.get("ece", {}).get("value") or 0
@@ -263,7 +263,7 @@ def list_significant_gaps(report_data: ReportData) -> list[Json]:
 
 
 def relative_interval_width(report_data: ReportData) -> float | None:
-    """Width of the champion's interval as a fraction of the value."""
+    """Width of the interval of the champion's metric as a fraction of its value, or None."""
     metric_record = report_data.champion["metrics"][report_data.evaluation["metric"]]
     if metric_record["value"] is None or metric_record["low"] is None or not metric_record["value"]:
         return None

@@ -1,4 +1,8 @@
-"""The server as an ASGI application: a short path for predictions, FastAPI for all the rest."""
+"""The server as an ASGI application: a short path for predictions, FastAPI for all other routes.
+
+Prediction requests bypass FastAPI. The raw body goes to a worker process, which parses it, so the
+event loop of the server only moves bytes.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +31,11 @@ AsgiApp = Callable[[AsgiScope, ReceiveFunction, SendFunction], Awaitable[None]]
 
 JSON_CONTENT_TYPE = (b"content-type", b"application/json")
 REQUEST_ID_HEADER = b"x-request-id"
-MAX_REQUEST_ID_LENGTH = 128
-# Most answers come sooner than this; only for slower ones a second task listens for a disconnect.
+MAX_REQUEST_ID_LENGTH = 128  # characters
+# Most answers come sooner; only for slower ones does a second task listen for a disconnect.
 DISCONNECT_POLL_SECONDS = 0.05
-DRAIN_BODY_SECONDS = 1.0  # to read the rest of a refused body
-MAX_DRAINED_BYTES = 64 << 20
+DRAIN_BODY_SECONDS = 1.0  # time to read the rest of a refused body
+MAX_DRAINED_BYTES = 64 << 20  # of the rest of a refused body
 
 
 class PredictionApp:
@@ -39,11 +43,11 @@ class PredictionApp:
 
     Args:
         routes: prediction routes, path to protocol and model.
-        management_app: application that answers all other requests.
+        management_app: application for all other requests.
         metrics: metrics of the server.
         limits: limits of the server.
         token: bearer token that clients must send, if any.
-        invalid_status: HTTP status of answers to rows that do not fit the model.
+        invalid_status: HTTP status for rows that do not fit the model.
     """
 
     def __init__(
@@ -67,7 +71,7 @@ class PredictionApp:
     async def __call__(
         self, scope: AsgiScope, receive: ReceiveFunction, send: SendFunction
     ) -> None:
-        """Answer a request."""
+        """Answer a request, and count it in the metrics."""
         route = self.routes.get(scope["path"]) if scope["type"] == "http" else None
         if route is None:
             await self.management_app(scope, receive, send)
@@ -125,7 +129,8 @@ class PredictionApp:
             return pending.reply.result()
         finally:
             deadline.cancel()
-            pending.reply.cancel()  # the queue drops requests that are done: no wasted computation
+            # The queue drops requests that are done, so nothing is computed for a client that left.
+            pending.reply.cancel()
 
     async def wait_or_disconnect(self, pending: PendingRequest, receive: ReceiveFunction) -> None:
         """Wait for a reply, and stop waiting if the client disconnects.
@@ -169,7 +174,7 @@ class PredictionApp:
         body: bytes,
         request_id: str,
     ) -> None:
-        """Send an error; close the connection if the rest of the body is still to come."""
+        """Send an error response; if the body was not read to its end, close the connection."""
         extra_headers = []
         if error.retry_after is not None:
             extra_headers.append((b"retry-after", str(error.retry_after).encode()))
@@ -194,13 +199,14 @@ class PredictionApp:
 
 
 def fail_with_timeout(pending: PendingRequest) -> None:
-    """Fail a request whose time is up."""
+    """Fail a request that has timed out."""
     pending.fail(RequestError("timeout", "the answer was not ready in time"))
 
 
 def get_request_id(headers: Mapping[bytes, bytes]) -> str:
     """Return the client's request id if it is short printable ASCII, else a random one."""
     request_id = headers.get(REQUEST_ID_HEADER, b"").decode("latin-1")
+    # It is echoed in a header and written to the prediction log, so clients must not choose freely.
     if (
         request_id
         and len(request_id) <= MAX_REQUEST_ID_LENGTH
@@ -219,7 +225,7 @@ async def send_response(
     extra_headers: list[tuple[bytes, bytes]] | None = None,
     more_body: bool = False,
 ) -> None:
-    """Send a JSON response; with `more_body` the caller ends it with an empty chunk."""
+    """Send a JSON response; with `more_body` the caller sends an empty chunk to end it."""
     headers = [
         JSON_CONTENT_TYPE,
         (b"content-length", str(len(body)).encode()),
@@ -236,10 +242,10 @@ async def send_response(
 
 
 async def drain_request_body(receive: ReceiveFunction) -> None:
-    """Read and discard the rest of a refused body for a moment.
+    """Read and discard the rest of a refused body, for a moment.
 
-    A connection that is closed with unread bytes is reset, and the client would never see the
-    answer (RFC 9112, section 9.6).
+    Closing a connection with unread bytes resets it, and the client may never see the answer
+    (RFC 9112, section 9.6).
     """
     bytes_left = MAX_DRAINED_BYTES
     try:

@@ -26,8 +26,8 @@ class DeployedModel:
         self.name = config.model_name
         self.policy = config.policy
         self.metrics = metrics
-        # Made here, not in the pool: counters of Prometheus must not fall when a reload replaces
-        # the pool, and they exist from the start, with 0.
+        # Created here, not in the pool: a Prometheus counter must not fall when a reload replaces
+        # the pool, and it must exist from the start, with the value 0.
         self.worker_restarts = metrics.worker_restarts.labels(self.name)
         self.queue = RequestQueue(config.limits, metrics.dropped_requests.labels(self.name).inc)
         self.pool: WorkerPool | None = None
@@ -52,19 +52,19 @@ class DeployedModel:
         return self.pool is not None and self.pool.is_ready
 
     async def start(self, n_workers: int) -> None:
-        """Start the workers, and watch the bundle from now on.
+        """Start the workers, then watch the bundle for changes.
 
         Raises:
             BundleError: the bundle cannot be run.
         """
         self.n_workers = n_workers
-        # Before the workers load it: a bundle that is replaced meanwhile is then loaded again.
+        # Read before the workers load the bundle: if it is replaced meanwhile, it is loaded again.
         self.signature = file_signature(self.config.folder)
         self.pool = await self.start_pool()
         self.watch_task = asyncio.create_task(self.watch_bundle())
 
     async def start_pool(self) -> WorkerPool:
-        """Start workers with the present bundle.
+        """Start workers with the current bundle.
 
         Raises:
             BundleError: the bundle cannot be run.
@@ -85,18 +85,22 @@ class DeployedModel:
             await asyncio.sleep(BUNDLE_POLL_SECONDS)
             signature = file_signature(self.config.folder)
             if signature is not None and signature != self.signature:
+                # Before the reload: a broken bundle is tried once, not every second.
                 self.signature = signature
                 await self.reload()
 
     async def reload(self) -> None:
-        """Start workers with the new bundle, then stop the old ones; a broken bundle is ignored."""
+        """Start workers with the new bundle, then stop the old ones.
+
+        If the new bundle cannot be run, the old workers go on.
+        """
         try:
             pool = await self.start_pool()
         except FieldcraftError as error:
             self.metrics.model_reloads.labels(self.name, "failure").inc()
             print(f"the new bundle was not loaded: {error}", flush=True)  # noqa: T201
             return
-        # Both pools take from the same queue, so that no request is lost between the two.
+        # Both pools take batches from the same queue, so no request is lost between them.
         previous_pool, self.pool = self.pool, pool
         self.metrics.model_reloads.labels(self.name, "success").inc()
         if previous_pool is not None:
@@ -105,12 +109,12 @@ class DeployedModel:
             await previous_pool.stop()
 
     def update_gauges(self) -> None:
-        """Set the gauges to their present values."""
+        """Set the gauges to their current values."""
         self.metrics.queue_depth.labels(self.name).set(len(self.queue.pending))
 
     async def stop(self) -> None:
-        """Answer the requests that wait, then stop the workers."""
-        if self.watch_task is not None:
+        """Answer the queued requests, then stop the workers."""
+        if self.watch_task is not None:  # first, so that no reload starts further workers
             self.watch_task.cancel()
         while self.queue.pending and self.is_ready:
             await asyncio.sleep(0.01)
@@ -119,17 +123,20 @@ class DeployedModel:
 
 
 def file_signature(folder: Path) -> tuple[int, int] | None:
-    """Return what changes when the manifest of a bundle is replaced; None if there is none."""
+    """Return modification time (ns) and inode of a bundle's manifest; None if there is none."""
     try:
         status = (folder / MANIFEST_FILE).stat()
     except OSError:
         return None
-    # The inode too: two bundles may be packaged within the resolution of the clock.
+    # The inode too: two bundles may be packaged within the resolution of the file system's clock.
     return status.st_mtime_ns, status.st_ino
 
 
 def name_bundles(paths: Sequence[str]) -> dict[str, Path]:
-    """Return bundles by name: ``NAME=PATH``, or a path, named after its folder or project.
+    """Return the folders of bundles by name.
+
+    An argument is ``NAME=PATH``, or a path alone, which is named after its folder, or after the
+    project if the folder is a project's ``bundle``.
 
     Raises:
         BundleError: two bundles have the same name.

@@ -26,10 +26,10 @@ STATUS_BY_CODE = {
     "worker_crashed": 503,
     "timeout": 504,
 }
-# Only for errors where the same request may succeed later. A server that is closing needs longer,
-# until another one has taken its place.
+# Only for errors after which the same request may succeed. A closing server takes longest: another
+# one has to take its place.
 RETRY_AFTER_SECONDS = {"overloaded": 1, "not_ready": 2, "worker_crashed": 1}
-# Nobody receives this answer; the code and nginx's status only label the request in the metrics.
+# Nobody receives this answer: code and status, which is nginx's, only label the request in metrics.
 CLIENT_DISCONNECTED_CODE, CLIENT_DISCONNECTED_STATUS = "client_disconnected", 499
 
 
@@ -48,7 +48,7 @@ class ErrorDetail:
     column: str | None = None
 
     def to_json(self, redact: bool) -> dict[str, Any]:
-        """Return the problem as a JSON value; redacted, without column names and values."""
+        """Return the problem as JSON; if redacted, without column names and values."""
         detail: dict[str, Any] = {} if self.row is None else {"row": self.row}
         if redact:
             return {**detail, "message": "the value does not fit"}
@@ -82,7 +82,7 @@ class RequestError(Exception):
         return RETRY_AFTER_SECONDS.get(self.code)
 
     def to_json(self, redact: bool = False) -> dict[str, Any]:
-        """Return the error as the client gets it."""
+        """Return the error as the JSON object that the client receives."""
         shown_details = [detail.to_json(redact) for detail in self.details[:MAX_ERROR_DETAILS]]
         n_more_details = len(self.details) - len(shown_details)
         error: dict[str, Any] = {"code": self.code, "message": self.message}

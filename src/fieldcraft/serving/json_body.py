@@ -1,6 +1,6 @@
-"""Strict JSON of requests (RFC 8259): no NaN, no duplicate names; one row or a list of rows.
+"""Parse the JSON of requests strictly (RFC 8259): no NaN, no duplicate names.
 
-Python's `json` accepts both: NaN would reach the model as a number, and of two values under one
+Python's `json` accepts both. NaN would reach the model as a number, and of two values with the same
 name the first would be ignored silently.
 """
 
@@ -17,18 +17,19 @@ RequestRow = dict[str, Any]
 
 
 def parse_rows(body: bytes, max_rows: int) -> tuple[list[RequestRow], bool]:
-    """Return the rows of a request, and whether it is a single row without a list.
+    """Return the rows of a request, and whether it is a single row, not in a list.
 
     Rows come as ``{"rows": [{...}]}``, as a list, or as one object.
 
     Args:
         body: body of the request.
-        max_rows: rows that it may have.
+        max_rows: maximum number of rows.
 
     Raises:
         RequestError: the body is not JSON, or has no rows or too many.
     """
     document = parse_json(body)
+    # Beside other names, "rows" is a column of a single row.
     if isinstance(document, dict) and isinstance(document.get("rows"), list) and len(document) == 1:
         document = document["rows"]
     is_single = isinstance(document, dict)
@@ -42,7 +43,7 @@ def check_rows(rows: list[Any], max_rows: int) -> list[RequestRow]:
     """Check that the items of a list are rows.
 
     Raises:
-        RequestError: some are not, or there are too many.
+        RequestError: an item is not an object, or there are too many rows.
     """
     if len(rows) > max_rows:
         raise RequestError(
@@ -63,9 +64,10 @@ def parse_json(body: bytes) -> Any:
     """Parse a body as JSON.
 
     Raises:
-        RequestError: it is not valid JSON: truncated, too deep, duplicate names, NaN.
+        RequestError: it is not valid JSON: truncated, nested too deeply, duplicate names, or NaN.
     """
     try:
+        # As `json.loads` decodes bytes: UTF-8, or UTF-16 and UTF-32 by their first bytes.
         return STRICT_JSON_DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
     except UnicodeDecodeError as error:
         raise RequestError("invalid_json", "the body is not text in UTF-8") from error
@@ -106,10 +108,10 @@ def reject_nan(literal: str) -> Any:
 
 
 def parse_finite_float(text: str) -> float:
-    """Parse a number.
+    """Parse a number with a fraction or an exponent.
 
     Raises:
-        RequestError: it is too large for a float of 64 bits.
+        RequestError: it overflows a 64-bit float.
     """
     number = float(text)
     if not math.isfinite(number):

@@ -1,6 +1,6 @@
-"""All routes of the server but predictions: health, metadata, metrics, documentation.
+"""All routes of the server except predictions: health, metadata, metrics, documentation.
 
-The OpenAPI schema of the server is built from the schemas of its models.
+The OpenAPI schema of the server covers all routes, with the columns of its models.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ UNKNOWN_MODEL_RESPONSE: dict[int | str, dict[str, Any]] = {
 
 
 class ManagementApp:
-    """The FastAPI application with all routes but predictions, which need not be fast."""
+    """The FastAPI application with all routes except predictions; these routes need not be fast."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class ManagementApp:
             models: deployed models by name.
             server_metrics: metrics of the server.
             routes: prediction routes of the JSON protocol: path to the name of the model.
-            health_paths: further readiness paths, which platforms expect.
+            health_paths: further readiness paths, which deployment platforms expect.
         """
         self.models = models
         self.server_metrics = server_metrics
@@ -59,31 +59,35 @@ class ManagementApp:
 
     def add_routes(self) -> None:
         """Add the routes."""
-        add = self.app.add_api_route
-        add("/health/live", lambda: {"status": "live"}, summary="Liveness of the server")
-        add(
+        add_route = self.app.add_api_route
+        add_route("/health/live", lambda: {"status": "live"}, summary="Liveness of the server")
+        add_route(
             "/health/ready",
             self.get_readiness,
             summary="Readiness of all models",
             responses=NOT_READY_RESPONSE,
         )
         for path in self.health_paths:
-            add(path, self.get_readiness, summary="Readiness of all models, for a platform",
+            add_route(path, self.get_readiness, summary="Readiness of all models, for a platform",
                 responses=NOT_READY_RESPONSE)  # fmt: skip
-        add("/metrics", self.get_metrics, summary="Metrics for Prometheus",
+        add_route("/metrics", self.get_metrics, summary="Metrics for Prometheus",
             response_class=PlainTextResponse)  # fmt: skip
-        add("/models", self.list_models, summary="Models with their versions and columns")
-        add("/v2", self.get_server_metadata, summary="Open Inference Protocol: server metadata")
-        add("/v2/health/live", lambda: {"live": True}, summary="Open Inference Protocol: live")
-        add("/v2/health/ready", self.get_readiness, summary="Open Inference Protocol: ready",
+        add_route("/models", self.list_models, summary="Models with their versions and columns")
+        add_route(
+            "/v2", self.get_server_metadata, summary="Open Inference Protocol: server metadata"
+        )
+        add_route(
+            "/v2/health/live", lambda: {"live": True}, summary="Open Inference Protocol: live"
+        )
+        add_route("/v2/health/ready", self.get_readiness, summary="Open Inference Protocol: ready",
             responses=NOT_READY_RESPONSE)  # fmt: skip
-        add(
+        add_route(
             "/v2/models/{model}",
             self.get_model_metadata,
             summary="Open Inference Protocol: model metadata",
             responses=UNKNOWN_MODEL_RESPONSE,
         )
-        add(
+        add_route(
             "/v2/models/{model}/ready",
             self.get_model_readiness,
             responses=NOT_READY_RESPONSE | UNKNOWN_MODEL_RESPONSE,
@@ -99,6 +103,7 @@ class ManagementApp:
         """Return metrics for Prometheus."""
         for model in self.models.values():
             model.update_gauges()
+        # 0.0.4 is the version of the text format, by which Prometheus recognizes it.
         return Response(self.server_metrics.to_text(), media_type="text/plain; version=0.0.4")
 
     def list_models(self) -> list[dict[str, Any]]:
@@ -138,7 +143,7 @@ class ManagementApp:
         """Build the OpenAPI schema of the server, with the columns of its models."""
         if not self.app.openapi_schema:
             schema = FastAPI.openapi(self.app)
-            # Prediction routes bypass FastAPI, so it does not know them.
+            # Prediction routes bypass FastAPI, so it does not list them itself.
             for path, name in self.routes.items():
                 schema["paths"][path] = {"post": json_route_schema(name, self.models[name])}
             for name, model in self.models.items():
@@ -146,14 +151,14 @@ class ManagementApp:
                     "post": open_inference_route_schema(name, model)
                 }
             for path in ("/v2/models/{model}", "/v2/models/{model}/ready"):
-                (model,) = schema["paths"][path]["get"]["parameters"]
-                model["schema"] |= {"enum": list(self.models)}
+                (parameter,) = schema["paths"][path]["get"]["parameters"]
+                parameter["schema"] |= {"enum": list(self.models)}
             self.app.openapi_schema = schema
         return self.app.openapi_schema
 
 
 async def handle_http_error(request: Request, error: Exception) -> Response:
-    """Answer unknown paths and methods in the JSON shape of all other errors."""
+    """Answer unknown paths and methods with JSON of the same shape as all other errors."""
     status = getattr(error, "status_code", 500)
     code = {404: "not_found", 405: "method_not_allowed"}.get(status, "bad_request")
     error_json = RequestError(code, str(getattr(error, "detail", error))).to_json()

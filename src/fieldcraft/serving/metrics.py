@@ -1,7 +1,7 @@
 """Metrics of a server for Prometheus.
 
-Labels come from the server and its models, never from clients, so that no client can create new
-time series without end.
+Label values come from the server and its models, never from clients: each new value is a new time
+series, and a client could create them without end.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class ServerMetrics:
     """Counters, gauges and histograms of a server, by model."""
 
     def __init__(self) -> None:
-        """Create all metrics in a registry of their own."""
-        # Not the global registry: a process may run several servers, as the tests do.
+        """Create all metrics, in a separate registry."""
+        # The global registry would be shared by all servers of a process; the tests run several.
         self.registry = registry = CollectorRegistry()
 
         def counter(name: str, text: str, labels: tuple[str, ...] = MODEL_LABELS) -> Counter:
@@ -55,11 +55,11 @@ class ServerMetrics:
             "model_reloads", "Reloads of the bundle, by outcome.", ("model", "outcome")
         )
         self.log_dropped_rows = counter(
-            "log_dropped_rows", "Rows that the prediction log had to drop."
+            "log_dropped_rows", "Rows that were not written to the prediction log."
         )
-        self.queue_depth = gauge("queue_depth", "Requests waiting.")
+        self.queue_depth = gauge("queue_depth", "Requests in the queue.")
         self.dropped_requests = counter(
-            "dropped_requests", "Requests dropped before they were computed."
+            "dropped_requests", "Requests that ended in the queue: timeouts and disconnects."
         )
         self.worker_restarts = counter(
             "worker_restarts", "Worker processes that ended and were replaced."
@@ -71,9 +71,10 @@ class ServerMetrics:
 
         Args:
             model_name: name of the model.
-            counts: counts as `fieldcraft.serving.worker.flatten_tally` writes them.
+            counts: counts by key, as `fieldcraft.serving.worker.flatten_tally` returns them, and
+                ``batch_size``, the number of requests. Unknown keys are ignored.
         """
-        self.batch_size.labels(model_name).observe(counts.pop("batch_size", 0))
+        self.batch_size.labels(model_name).observe(counts.get("batch_size", 0))
         counter_by_key = {
             "rows": self.rows,
             "ood": self.ood_rows,
@@ -85,7 +86,7 @@ class ServerMetrics:
             "out_of_range": self.out_of_range_values,
         }
         for key, count in counts.items():
-            name, _, column = key.partition("\n")
+            name, _, column = key.partition("\n")  # the separator of `flatten_tally`
             if name in counter_by_key:
                 counter_by_key[name].labels(model_name).inc(count)
             elif name in column_counter_by_key:

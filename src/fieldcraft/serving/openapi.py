@@ -11,13 +11,15 @@ from fieldcraft.serving.deployed_model import DeployedModel
 from fieldcraft.serving.protocols.open_inference import DATATYPES
 
 NUMBER_PATTERN = r"^\s*([+-]?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})([eE][+-]?\d{1,2})?)?\s*$"
-# JSON Schema has no flag to ignore case, so each letter becomes a class of two.
+# JSON Schema has no flag to ignore case, so each letter becomes a character class of two.
 BOOLEAN_PATTERN = "|".join(
-    "".join(f"[{c.lower()}{c.upper()}]" if c.isalpha() else re.escape(c) for c in word)
+    "".join(
+        f"[{char.lower()}{char.upper()}]" if char.isalpha() else re.escape(char) for char in word
+    )
     for word in sorted(TRUE_WORDS | FALSE_WORDS)
 )
 NULL_SCHEMA = {"type": "null"}
-# A schema cannot say which strings parse as a moment in the column's format, so it allows them all.
+# A schema cannot express the date format of a column, so it allows every string for a moment.
 SCHEMA_BY_JSON_TYPE = {
     "number": {
         "anyOf": [{"type": "number"}, {"type": "string", "pattern": NUMBER_PATTERN}, NULL_SCHEMA]
@@ -55,7 +57,7 @@ ERROR_SCHEMA = {
 }
 ERROR_DESCRIPTIONS = {
     "400": "Invalid JSON, or no rows.", "401": "The token is missing.", "405": "Not POST.",
-    "408": "The request took too long.", "413": "The request is too large.", "415": "Not JSON.",
+    "408": "The request was too slow.", "413": "The request is too large.", "415": "Not JSON.",
     "422": "Rows do not fit the model.", "500": "The model failed.",
     "503": "Too busy, or closing.", "504": "The answer was not ready in time.",
 }  # fmt: skip
@@ -118,7 +120,7 @@ def open_inference_route_schema(name: str, model: DeployedModel) -> dict[str, An
 def tensor_list_schema(
     known_tensors: Sequence[Mapping[str, Any]], datatypes: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the schema of columns as tensors of one value per row."""
+    """Return the schema of a list of tensors, each a column with one value per row."""
     size = {"type": "integer", "minimum": 0}
     properties = {
         "name": {"enum": [known_tensor["name"] for known_tensor in known_tensors]},

@@ -1,4 +1,4 @@
-"""Worker processes of a model, and their replacement when one crashes or hangs."""
+"""Run the worker processes of a model, and replace those that crash or hang."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from fieldcraft.serving.prediction_log import PredictionLogConfig
 from fieldcraft.serving.queue import PendingRequest, RequestQueue, ServerLimits
 from fieldcraft.serving.worker import LENGTH_HEADER, pack_message
 
-# Two, so that the next batch is already in the socket when a worker has finished the one before.
+# Two, so that the next batch is already in the socket when a worker finishes the previous one.
 MAX_BATCHES_IN_FLIGHT = 2
-START_TIMEOUT_SECONDS = 120.0  # to load the bundle
-STOP_TIMEOUT_SECONDS = 10.0  # to write the rest of the prediction log
-RESTART_BACKOFF_SECONDS = (0.0, 0.5, 2.0, 5.0)  # by number of failed starts
+START_TIMEOUT_SECONDS = 120.0  # time to load the bundle
+STOP_TIMEOUT_SECONDS = 10.0  # time to write the rest of the prediction log
+RESTART_BACKOFF_SECONDS = (0.0, 0.5, 2.0, 5.0)  # by number of failed starts in a row
 TallyCallback = Callable[[dict[str, int]], None]
 
 
@@ -38,7 +38,7 @@ class WorkerConfig:
         model_name: name of the model.
         policy: policy for requests.
         limits: limits of the server.
-        log_config: prediction log, if there is one.
+        log_config: configuration of the prediction log; None for no log.
     """
 
     folder: Path
@@ -63,7 +63,7 @@ class WorkerConfig:
 
 
 async def spawn_process(config: WorkerConfig, stream: socket.socket) -> asyncio.subprocess.Process:
-    """Start a worker process that talks to the server over a socket."""
+    """Start a worker process that communicates with the server over a socket."""
     command = [
         sys.executable,
         "-m",
@@ -71,7 +71,7 @@ async def spawn_process(config: WorkerConfig, stream: socket.socket) -> asyncio.
         str(stream.fileno()),
         *config.to_arguments(),
     ]
-    # OpenMP threads that spin while idle would take the cores from the other workers.
+    # By default idle OpenMP threads spin for a while, and would take the cores from other workers.
     return await asyncio.create_subprocess_exec(
         *command, pass_fds=[stream.fileno()], stdin=asyncio.subprocess.DEVNULL,
         env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
@@ -89,7 +89,7 @@ async def read_message(reader: asyncio.StreamReader) -> Any:
 
 
 class Worker:
-    """A worker process with its model."""
+    """The server's end of a worker process."""
 
     def __init__(self, process: asyncio.subprocess.Process, model_info: dict[str, Any],
                  streams: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:  # fmt: skip
@@ -105,12 +105,21 @@ class Worker:
         """Start a process and wait until its model is loaded.
 
         Raises:
-            BundleError: the bundle cannot be run.
+            BundleError: the bundle cannot be run, or the process cannot be started.
         """
         server_socket, worker_socket = socket.socketpair()
-        process = await spawn_process(config, worker_socket)
-        # Only the worker may hold its end, else the server would not notice when it dies.
-        worker_socket.close()
+        try:
+            # Closed here once the process has it: while the server holds the worker's end as well,
+            # it does not notice when the worker dies.
+            with worker_socket:
+                process = await spawn_process(config, worker_socket)
+        except OSError as error:
+            server_socket.close()
+            raise BundleError(
+                f"the model {config.model_name!r} cannot be served",
+                detail=f"its process cannot be started: {error}",
+                hint="check the system's limits on processes, open files and memory",
+            ) from error
         streams = await asyncio.open_connection(sock=server_socket)
         try:
             async with asyncio.timeout(START_TIMEOUT_SECONDS):
@@ -119,7 +128,7 @@ class Worker:
             model_info = {
                 "error": f"its process ended before it was ready ({type(error).__name__})"
             }
-        except asyncio.CancelledError:  # the server stops while a worker is being restarted
+        except asyncio.CancelledError:  # the server is stopped while a worker restarts
             if process.returncode is None:
                 process.kill()
             streams[1].close()
@@ -149,13 +158,14 @@ class Worker:
             async with asyncio.timeout(timeout_seconds):
                 return await reply
         except TimeoutError:
+            # A worker computes one batch after another: one that hangs would block all later ones.
             self.process.kill()
             raise RequestError(
                 "worker_crashed", "the model took too long and was restarted"
             ) from None
 
     async def receive_replies(self) -> None:
-        """Match replies with batches, which are answered in order, until the process ends."""
+        """Assign replies to batches, which are answered in order, until the process ends."""
         try:
             while True:
                 message = await read_message(self.reader)
@@ -169,7 +179,7 @@ class Worker:
                     reply.set_exception(error)
             self.pending_replies.clear()
         finally:
-            self.writer.close()  # else the socket stays open until it is garbage-collected
+            self.writer.close()  # otherwise the socket stays open until it is garbage-collected
 
     @property
     def is_alive(self) -> bool:
@@ -177,7 +187,7 @@ class Worker:
         return not self.listener_task.done()
 
     async def stop(self) -> None:
-        """Close the stream, upon which the process ends; kill it if it does not."""
+        """Close the stream, which makes the process end; kill it if it does not."""
         self.writer.close()
         try:
             async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
@@ -195,7 +205,7 @@ class WorkerPool:
         config: configuration of the workers.
         queue: queue from which they take batches.
         on_tally: called with the counts of each batch.
-        on_restart: called for each worker that ended by itself.
+        on_restart: called for each worker process that ended unexpectedly.
     """
 
     def __init__(
@@ -217,12 +227,12 @@ class WorkerPool:
         self.workers: dict[int, Worker] = {}
 
     async def start(self, n_workers: int) -> None:
-        """Start the workers and answer requests from now on.
+        """Start the workers, which answer requests from then on.
 
         Raises:
             BundleError: the bundle cannot be run.
         """
-        # Wait for the first one only: it tells whether the bundle works at all.
+        # Wait for the first one only: it shows whether the bundle can be run.
         first_worker = await Worker.start(self.config)
         self.model_info = first_worker.model_info
         self.supervisor_tasks = [
@@ -238,7 +248,7 @@ class WorkerPool:
         return any(worker.is_alive for worker in self.workers.values())
 
     async def supervise_worker(self, number: int, started_worker: Worker | None) -> None:
-        """Keep one worker running: start another whenever it ends."""
+        """Keep one worker running: start a new process whenever it ends."""
         n_failures = 0
         while True:
             try:
@@ -249,6 +259,7 @@ class WorkerPool:
                     RESTART_BACKOFF_SECONDS[min(n_failures, len(RESTART_BACKOFF_SECONDS) - 1)]
                 )
                 continue
+            # Only failed starts are delayed; a worker that crashes later is replaced at once.
             self.workers[number], started_worker, n_failures = worker, None, 0
             dispatch_tasks = [
                 asyncio.create_task(self.dispatch_batches(worker))
@@ -256,7 +267,7 @@ class WorkerPool:
             ]
             try:
                 # `wait`, unlike `await`, does not cancel the listener when this task is cancelled:
-                # the worker is still to send the replies of its last batches.
+                # the worker still has to send the replies to its last batches.
                 await asyncio.wait([worker.listener_task])
             finally:
                 for task in dispatch_tasks:
@@ -265,7 +276,7 @@ class WorkerPool:
             await worker.process.wait()
 
     async def dispatch_batches(self, worker: Worker) -> None:
-        """Give a worker batch after batch."""
+        """Send a worker one batch after another."""
         task = asyncio.current_task()
         assert task is not None
         while worker.is_alive and not self.is_closing:
@@ -298,17 +309,17 @@ class WorkerPool:
         for pending, reply in zip(batch, replies, strict=True):
             if not pending.reply.done():
                 pending.reply.set_result(reply)
-        self.on_tally({**tally, "batches": 1, "batch_size": len(batch)})
+        self.on_tally({**tally, "batch_size": len(batch)})
 
     async def stop(self) -> None:
-        """Take no further batch, finish the running ones, then stop the workers."""
+        """Take no further batches, finish the running ones, then stop the workers."""
         self.is_closing = True
-        # Tasks that wait for a batch are cancelled; those that run one finish by themselves.
+        # Tasks that wait for a batch are cancelled; those that run one end after it.
         for task in list(self.idle_tasks):
             task.cancel()
         while self.n_active_batches:
             await asyncio.sleep(0.01)
-        # Supervisors first, else they would restart the workers that are stopped below.
+        # Supervisors first: they would restart the workers that are stopped below.
         for task in self.supervisor_tasks:
             task.cancel()
         await asyncio.gather(*self.supervisor_tasks, return_exceptions=True)

@@ -1,7 +1,7 @@
-"""Bounded queue of requests, from which batches are taken.
+"""A bounded queue of requests, from which workers take batches.
 
-A batch is whatever waits when a worker is free. It grows while the model is busy, and a lone
-request never waits for others, so batching costs no latency.
+A batch is whatever is queued when a worker is free. Batches grow while the model is busy, and a
+single request never waits for others, so batching adds no latency.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ class ServerLimits:
     """Limits of a server.
 
     Attributes:
-        max_body_bytes: size of a request body, before and after decompression.
-        max_batch_requests: requests in one batch.
-        max_batch_bytes: bodies of one batch; a larger request is a batch of its own.
-        max_queued_requests: requests that wait; further ones get status 503.
-        request_timeout_seconds: time from the arrival of a request to its answer.
-        read_timeout_seconds: time in which headers and body must arrive.
+        max_body_bytes: maximum size of a request body, before and after decompression.
+        max_batch_requests: maximum number of requests in a batch.
+        max_batch_bytes: maximum size of all bodies in a batch; a larger request is a batch by
+            itself.
+        max_queued_requests: maximum length of the queue; further requests get status 503.
+        request_timeout_seconds: time from the arrival of a body to the answer.
+        read_timeout_seconds: time in which the headers must arrive, and then the body.
         shutdown_timeout_seconds: time to answer accepted requests once the server is stopped.
     """
 
@@ -47,7 +48,7 @@ class PendingRequest:
         protocol: name of the protocol of its body.
         request_id: id of the request.
         body: raw body.
-        reply: future error code, empty for success, and response body.
+        reply: future result: error code, empty for success, and response body.
     """
 
     protocol: str
@@ -68,7 +69,7 @@ class RequestQueue:
 
     Args:
         limits: limits of the server.
-        on_drop: called for each request whose client left, or whose time was up, before its turn.
+        on_drop: called for each request whose client left or that timed out in the queue.
     """
 
     def __init__(self, limits: ServerLimits, on_drop: Callable[[], None] = lambda: None) -> None:
@@ -83,7 +84,7 @@ class RequestQueue:
         Raises:
             RequestError: the queue is full.
         """
-        # Refuse at once: a longer queue would only turn overload into timeouts.
+        # Refused at once: a longer queue would only turn overload into timeouts.
         if len(self.pending) >= self.limits.max_queued_requests:
             raise RequestError("overloaded", "too many requests are waiting; try again later")
         self.pending.append(request)
@@ -108,7 +109,7 @@ class RequestQueue:
                 self.on_drop()
                 continue
             batch_bytes += len(self.pending[0].body)
-            # The first request is taken whatever its size, else it would block the queue for ever.
+            # The first request is taken whatever its size; otherwise it would block the queue.
             if batch and batch_bytes > self.limits.max_batch_bytes:
                 break
             batch.append(self.pending.popleft())

@@ -1,4 +1,4 @@
-"""Read the body of a request within its limits of size and time."""
+"""Read the body of a request within the limits of size and time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fieldcraft.serving.queue import ServerLimits
 
 ReceiveFunction = Callable[[], Awaitable[MutableMapping[str, Any]]]
 RequestHeaders = Mapping[bytes, bytes]
-# `wbits` of zlib: 15 is its own format (HTTP's "deflate"), 16 more expects the header of gzip.
+# The argument `wbits` of zlib: 15 for its own format (HTTP's "deflate"), 16 more for gzip's.
 ZLIB_WINDOW_BITS = {b"gzip": 31, b"deflate": 15}
 DECOMPRESS_CHUNK_BYTES = 1 << 16
 
@@ -31,7 +31,7 @@ async def read_request_body(
         ClientDisconnect: the client left before the body was complete.
     """
     content_length = headers.get(b"content-length", b"")
-    # The stated length saves reading a body that is too large; the real one is checked below.
+    # A body that is too large by its header is not read at all; the real size is checked below.
     if content_length.isdigit() and int(content_length) > limits.max_body_bytes:
         raise body_too_large_error(limits)
     encoding = headers.get(b"content-encoding", b"identity").strip().lower()
@@ -39,46 +39,37 @@ async def read_request_body(
         raise RequestError(
             "unsupported_media_type", "send the body compressed with gzip or deflate, or as it is"
         )
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise ClientDisconnect
-    body: bytes = message.get("body", b"")
-    if message.get("more_body"):
-        body = await read_body_chunks(body, receive, limits)
-    if len(body) > limits.max_body_bytes:
-        raise body_too_large_error(limits)
+    try:
+        async with asyncio.timeout(limits.read_timeout_seconds):
+            body = await read_body_chunks(receive, limits)
+    except TimeoutError:
+        raise RequestError("request_timeout", "the body did not arrive in time") from None
     if encoding == b"identity":
         return body
     return decompress_body(body, ZLIB_WINDOW_BITS[encoding], limits)
 
 
-async def read_body_chunks(
-    first_chunk: bytes, receive: ReceiveFunction, limits: ServerLimits
-) -> bytes:
-    """Read the rest of a body that arrives in chunks.
+async def read_body_chunks(receive: ReceiveFunction, limits: ServerLimits) -> bytes:
+    """Read the chunks of a body.
 
     Raises:
-        RequestError: the body is too large or too slow.
+        RequestError: the body is too large.
         ClientDisconnect: the client left.
     """
-    body = bytearray(first_chunk)
-    try:
-        async with asyncio.timeout(limits.read_timeout_seconds):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientDisconnect
-                body += message.get("body", b"")
-                if len(body) > limits.max_body_bytes:
-                    raise body_too_large_error(limits)
-                if not message.get("more_body"):
-                    return bytes(body)
-    except TimeoutError:
-        raise RequestError("request_timeout", "the body did not arrive in time") from None
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        if len(body) > limits.max_body_bytes:
+            raise body_too_large_error(limits)
+        if not message.get("more_body"):
+            return bytes(body)
 
 
 def decompress_body(body: bytes, window_bits: int, limits: ServerLimits) -> bytes:
-    """Decompress a body, no further than the limit.
+    """Decompress a body, but no further than the limit.
 
     Raises:
         RequestError: the body is damaged or too large.

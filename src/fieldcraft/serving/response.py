@@ -1,4 +1,4 @@
-"""Predictions as JSON values: decision, probabilities, and prediction set or interval."""
+"""Convert predictions to JSON: decision, probabilities, and prediction set or interval."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fieldcraft.statistics.metrics import Predictions
 
 
 def to_json(task: Task, predictions: Predictions, target_spec: Json) -> list[Json]:
-    """Return one answer per row.
+    """Return one answer per row, as a JSON object.
 
     Args:
         task: task of the model.
@@ -21,7 +21,7 @@ def to_json(task: Task, predictions: Predictions, target_spec: Json) -> list[Jso
     Returns:
         ``prediction`` and, for classes, ``probabilities`` by class and the conformal
         ``prediction_set``; for labels, ``probabilities`` by label; for numbers, the conformal
-        ``interval``. ``confident`` where uncertain decisions are rejected.
+        ``interval``. Also ``confident``, if the model rejects uncertain decisions.
     """
     rows = FORMAT_BY_OUTPUT[task.output](predictions, target_spec)
     if predictions.accepted is not None:
@@ -31,7 +31,7 @@ def to_json(task: Task, predictions: Predictions, target_spec: Json) -> list[Jso
 
 
 def classes_to_json(predictions: Predictions, target_spec: Json) -> list[Json]:
-    """Return the decided class, the probability of each class, and the prediction set."""
+    """Return the predicted class, the probability of each class, and the prediction set."""
     names = target_spec["classes"]
     return [
         {
@@ -75,7 +75,7 @@ def values_to_json(predictions: Predictions, target_spec: Json) -> list[Json]:
 
 
 def to_python_floats(values: Array) -> list[Any]:
-    """Convert numbers to Python floats, which `json` can write."""
+    """Convert numbers to Python floats, which `json` can serialize; nested lists for two axes."""
     numbers: list[Any] = values.astype(float).tolist()
     return numbers
 

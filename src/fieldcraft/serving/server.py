@@ -1,6 +1,6 @@
 """Start a server, and stop it without losing a request.
 
-Prediction routes that platforms expect are added where one model is served. SageMaker calls
+If one model is served, it also gets the prediction routes that platforms expect. SageMaker calls
 ``/ping`` and ``/invocations``
 (https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html). Vertex AI
 names its routes in environment variables. KServe uses the Open Inference Protocol.
@@ -31,8 +31,8 @@ from fieldcraft.serving.timeouts import header_timeout_protocol
 
 SAGEMAKER_PREDICT_PATH, SAGEMAKER_HEALTH_PATH = "/invocations", "/ping"
 VERTEX_PREDICT_VARIABLE, VERTEX_HEALTH_VARIABLE = "AIP_PREDICT_ROUTE", "AIP_HEALTH_ROUTE"
-# After SIGTERM the server still listens this long and answers 503, until load balancers have seen
-# that it is not ready. Closing the socket at once would reset requests that are on their way.
+# After SIGTERM the server still listens this long and answers 503, until load balancers notice that
+# it is not ready. Closing the socket at once would reset connections that are being opened.
 DRAIN_ANNOUNCEMENT_SECONDS = 0.5
 
 
@@ -41,7 +41,7 @@ class ListenAddress:
     """Address of a server.
 
     Attributes:
-        host: host name or IP address; by default only this machine can connect.
+        host: host name or IP address; the default accepts connections from this machine only.
         port: TCP port; 0 for any free one.
         certificate_file, key_file: files for TLS.
     """
@@ -62,10 +62,10 @@ class ServerConfig:
         limits: limits of requests.
         policy: policy of all models for requests.
         n_workers: worker processes of each model.
-        extra_route: prediction route of the only model, beside ``/predict``.
-        invalid_status: HTTP status of answers to rows that do not fit the model.
+        extra_route: further prediction route, beside ``/predict``, if there is one model.
+        invalid_status: HTTP status for rows that do not fit the model.
         token: bearer token that clients must send, if any.
-        log_config: prediction log, with one folder per model, if there is one.
+        log_config: prediction log, with a subfolder per model; None for no log.
     """
 
     bundles: Mapping[str, Path]
@@ -148,7 +148,7 @@ class ModelServer:
         return routes
 
     async def start_draining(self) -> None:
-        """Refuse new requests, for as long as some may be on their way."""
+        """Refuse new requests for a moment, while some may still be on their way."""
         self.app.is_accepting = self.management.is_accepting = False
         await asyncio.sleep(DRAIN_ANNOUNCEMENT_SECONDS)
 
@@ -172,7 +172,7 @@ def get_platform_routes(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def get_health_paths(environment: Mapping[str, str]) -> list[str]:
-    """Return the paths at which platforms ask whether the models are ready."""
+    """Return the readiness paths that platforms expect."""
     path = environment.get(VERTEX_HEALTH_VARIABLE)
     return [SAGEMAKER_HEALTH_PATH, *([path] if path else [])]
 
@@ -187,14 +187,14 @@ class UvicornServer(uvicorn.Server):
         self.on_started = on_started
 
     async def startup(self, sockets: Any = None) -> None:
-        """Listen, and report the address."""
+        """Start to listen, and report the address."""
         await super().startup(sockets)
         if self.started:
             self.on_started(self.servers[0].sockets[0].getsockname())
 
     async def shutdown(self, sockets: Any = None) -> None:
         """Refuse new requests, stop listening, answer accepted requests."""
-        # In this order: uvicorn's own shutdown closes connections, so answers must be sent before.
+        # uvicorn's own shutdown closes connections, so it comes after the last answer.
         await self.model_server.start_draining()
         for server in self.servers:
             server.close()
@@ -219,8 +219,8 @@ async def serve_until_stopped(config: ServerConfig, on_started: Any) -> None:
     """Serve bundles until the process gets SIGTERM or SIGINT."""
     uvicorn_server = await create_uvicorn_server(config, on_started)
     for signal_number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn raises the signals that it caught again after its shutdown, which would end the
-        # process with an error code.
+        # After its shutdown uvicorn raises again the signals that it caught. With the default
+        # handlers that would end the process with an error code.
         signal.signal(signal_number, lambda *arguments: None)
     await uvicorn_server.serve()
 

@@ -1,4 +1,4 @@
-"""HTTP connections that do not wait forever for the headers of a request."""
+"""HTTP connections with a timeout for the headers of a request."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ TIMEOUT_CODE = "request_timeout"
 class HeaderTimeoutProtocol(HttpToolsProtocol):
     """A connection whose client must send the headers of each request in time.
 
-    uvicorn closes connections that are idle between two requests, but waits forever for the first
-    request line and for headers that arrive byte by byte (the Slowloris attack).
+    uvicorn closes connections that are idle between two requests, but waits without limit for the
+    first request line and for headers that arrive byte by byte (the Slowloris attack).
     """
 
     timeout_seconds = 10.0
@@ -34,17 +34,17 @@ class HeaderTimeoutProtocol(HttpToolsProtocol):
         self.start_timeout()
 
     def on_headers_complete(self) -> None:
-        """Cancel the timeout: the body has a timeout of its own."""
+        """Cancel the timeout; reading the body has its own."""
         self.cancel_timeout()
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel the timeout: nothing more will come."""
+        """Cancel the timeout, since nothing more will arrive."""
         self.cancel_timeout()
         super().connection_lost(exc)
 
     def start_timeout(self) -> None:
-        """Start the timeout, unless it runs already."""
+        """Start the timeout, unless it is running."""
         # The first request starts it twice: when the connection opens, and with the first byte.
         if self.timeout_handle is None:
             self.timeout_handle = self.loop.call_later(self.timeout_seconds, self.send_timeout)
@@ -61,7 +61,7 @@ class HeaderTimeoutProtocol(HttpToolsProtocol):
             TIMEOUT_CODE, f"the request did not arrive within {self.timeout_seconds:g} seconds"
         )
         body = json.dumps(error.to_json()).encode()
-        # Written by hand: there is no request yet that the ASGI application could answer.
+        # Written by hand, because there is no request yet for the ASGI application to answer.
         header = (
             f"HTTP/1.1 {STATUS_BY_CODE[TIMEOUT_CODE]} Request Timeout\r\n"
             "content-type: application/json\r\n"
@@ -72,7 +72,7 @@ class HeaderTimeoutProtocol(HttpToolsProtocol):
 
 
 def header_timeout_protocol(timeout_seconds: float) -> type[HeaderTimeoutProtocol]:
-    """Return the connection class with a timeout, as uvicorn takes a class and no arguments."""
+    """Return a connection class with this timeout, since uvicorn takes a class, not an instance."""
     return type(
         "HeaderTimeoutProtocol", (HeaderTimeoutProtocol,), {"timeout_seconds": timeout_seconds}
     )

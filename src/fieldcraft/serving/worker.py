@@ -1,7 +1,7 @@
-"""Worker process: runs a model for the server, batches of requests in, replies out.
+"""The worker process of a server: it receives batches of requests and sends replies.
 
-It is a process of its own, so that a library that crashes takes no client's connection with it.
-Messages on the socket between server and worker are plain Python values, length first.
+The model runs in a separate process, so that a crash in a library does not close the connections of
+clients. Messages between server and worker are plain Python values, preceded by their length.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from fieldcraft.serving.prediction_log import (
 from fieldcraft.serving.protocols import PROTOCOLS, open_inference
 
 LENGTH_HEADER = struct.Struct("!I")
-# Python's default of 5 ms would hold up a batch for that long while the log is being written.
+# With Python's default of 5 ms a batch could wait that long for the thread that writes the log.
 THREAD_SWITCH_SECONDS = 0.0005
 WorkerRequest = tuple[str, str, bytes]  # protocol, request id, body
 WorkerReply = tuple[str, bytes]  # error code, empty for success, and body
@@ -41,14 +41,14 @@ WorkerReply = tuple[str, bytes]  # error code, empty for success, and body
 
 def pack_message(message: Any) -> bytes:
     """Serialize a message of plain values: lists, dicts, numbers, strings and bytes."""
-    # marshal is several times faster than JSON or pickle. It is unsafe with foreign data, but both
-    # ends are our own processes of the same Python.
+    # marshal is several times faster than JSON or pickle. It is unsafe for untrusted data, and its
+    # format differs between Python versions, but both ends are our own processes of one Python.
     body = marshal.dumps(message)
     return LENGTH_HEADER.pack(len(body)) + body
 
 
 def receive_message(stream: socket.socket) -> Any:
-    """Return the next message; None once the other end is closed."""
+    """Return the next message; None if the other end is closed."""
     header = receive_exactly(stream, LENGTH_HEADER.size)
     if header is None:
         return None
@@ -57,7 +57,7 @@ def receive_message(stream: socket.socket) -> Any:
 
 
 def receive_exactly(stream: socket.socket, n_bytes: int) -> bytearray | None:
-    """Return exactly so many bytes; None if the stream ends before."""
+    """Return exactly `n_bytes` bytes; None if the stream ends earlier."""
     buffer = bytearray(n_bytes)
     view, n_received = memoryview(buffer), 0
     while n_received < n_bytes:
@@ -84,10 +84,10 @@ class ProcessedRequests:
 
 
 def process_batch(model: ServedModel, items: list[WorkerRequest]) -> list[ProcessedRequests]:
-    """Compute requests together; if that fails, one by one."""
+    """Compute requests together; if that fails, compute them one by one."""
     try:
         return [process_requests(model, items)]
-    except Exception as error:  # noqa: BLE001  an unforeseen request may make a library raise anything
+    except Exception as error:  # noqa: BLE001  a malformed request may make a library raise anything
         if len(items) > 1:
             return [processed for item in items for processed in process_batch(model, [item])]
         request_error = RequestError(
@@ -125,7 +125,7 @@ def process_requests(model: ServedModel, items: list[WorkerRequest]) -> Processe
 def log_predictions(writer: PredictionLogWriter, processed: ProcessedRequests) -> None:
     """Add the predictions of requests to the log."""
     result = processed.result
-    # Rows are in the order of their requests, so the first row of each gives the number in it.
+    # Rows are in the order of their requests: the first row of each request has number 0.
     first_rows = np.searchsorted(result.request_of_row, np.arange(len(processed.request_ids)))
     for positions, predictions in result.predictions:
         request_of_row = result.request_of_row[positions]
@@ -142,20 +142,20 @@ def log_predictions(writer: PredictionLogWriter, processed: ProcessedRequests) -
 
 
 def format_error_reply(error: RequestError, model: ServedModel, item: WorkerRequest) -> WorkerReply:
-    """Return an error as a reply."""
+    """Return an error as the reply to a request."""
     protocol, request_id, _ = item
     body = PROTOCOLS[protocol].format_error(error, model.policy.redact_errors, request_id)
     return error.code, body
 
 
 def flatten_tally(tally: Counter[tuple[str, ...]]) -> dict[str, int]:
-    """Return counts under single strings, parts of a name joined by a line feed."""
-    return {"\n".join(name): count for name, count in tally.items() if count}
+    """Return the counts by string keys: the parts of a key joined by a line feed."""
+    return {"\n".join(key): count for key, count in tally.items() if count}
 
 
 def main() -> None:
-    """Work for the server that started this process, until it closes the stream."""
-    # Ctrl-C reaches the whole process group; the server decides when its workers stop.
+    """Serve the process that started this one, until it closes the stream."""
+    # Ctrl-C reaches the whole process group, but the server decides when its workers stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.setswitchinterval(THREAD_SWITCH_SECONDS)
     file_descriptor, *arguments = sys.argv[1:]
@@ -165,7 +165,7 @@ def main() -> None:
 def run_worker(
     stream: socket.socket, folder: str, name: str, policy_json: str, log_json: str
 ) -> None:
-    """Load a bundle, report it, and answer batches until the server closes the stream.
+    """Load a bundle, report its metadata, and answer batches until the server closes the stream.
 
     Args:
         stream: socket to the server.
@@ -179,7 +179,7 @@ def run_worker(
         if not model.policy.allow_file_paths:
             file_cells.allow_data_urls_only()
         log_writer = create_log_writer(model, json.loads(log_json))
-        # Warm up: the first call of ONNX Runtime allocates its buffers and would be slow.
+        # Warm up: in the first call ONNX Runtime allocates its buffers, which is slow.
         model.predict_requests([[dict.fromkeys(model.columns)]])
     except FieldcraftError as error:
         stream.sendall(pack_message({"error": str(error)}))
@@ -195,7 +195,7 @@ def run_worker(
                 ([reply for group in processed for reply in group.replies], flatten_tally(tally))
             )
         )
-        if log_writer is not None:  # after the reply, so that nobody waits for it
+        if log_writer is not None:  # after the reply, so that no client waits for it
             for group in processed:
                 log_predictions(log_writer, group)
     if log_writer is not None:
@@ -205,7 +205,7 @@ def run_worker(
 def create_log_writer(
     model: ServedModel, log_json: dict[str, Any] | None
 ) -> PredictionLogWriter | None:
-    """Return the writer of a model's prediction log, if there is to be one."""
+    """Return the writer of a model's prediction log; None for no log."""
     if log_json is None:
         return None
     log_config = PredictionLogConfig(

@@ -1,4 +1,4 @@
-"""Files that build a container image of a bundle: Dockerfile without PyTorch, KServe manifest."""
+"""Write the files that build a container image of a bundle; the image has no PyTorch."""
 
 from __future__ import annotations
 
@@ -58,25 +58,25 @@ def write_container(bundle: Path, folder: Path, name: str) -> Path:
     Args:
         bundle: folder of the bundle.
         folder: folder that does not exist yet, or has the files of an earlier container.
-        name: name of the model; its letters and digits name the service.
+        name: name of the model; the name of the service is derived from it.
 
     Returns:
         Path of the Dockerfile.
 
     Raises:
-        BundleError: the bundle cannot be trusted, or the folder has other files.
+        BundleError: the bundle cannot be trusted, or the folder holds other files.
     """
     manifest = read_manifest(bundle)
-    # The folder is replaced as a whole below: never one that is not ours.
+    # The folder is replaced as a whole below, so refuse one that this function did not write.
     if folder.exists() and any(folder.iterdir()) and not (folder / "Dockerfile").is_file():
         raise BundleError(
-            "the folder of the container has other files",
+            "the folder for the container holds other files",
             detail=str(folder),
             hint="pass a folder that does not exist yet: fieldcraft package --container FOLDER",
         )
     kinds = {column["kind"] for column in manifest["schema"]["columns"]}
     packages = [f"fieldcraft[serve]=={version('fieldcraft')}"]
-    packages += sorted(name for kind in kinds for name in load_kind(kind).packages)
+    packages += sorted(package for kind in kinds for package in load_kind(kind).packages)
     template_values = {
         # Names of services in Kubernetes have lowercase letters, digits and hyphens (RFC 1123).
         "name": re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "model",
@@ -87,7 +87,8 @@ def write_container(bundle: Path, folder: Path, name: str) -> Path:
     with files.atomic_folder(folder) as staging:
         shutil.copytree(bundle, staging / "bundle")
         (staging / "wheels").mkdir()
-        (staging / "wheels" / ".keep").touch()  # Docker cannot copy a folder that is not there
+        # COPY fails if the folder does not exist, and git does not keep an empty one.
+        (staging / "wheels" / ".keep").touch()
         (staging / "Dockerfile").write_text(
             DOCKERFILE_TEMPLATE.format(**template_values), encoding="utf-8"
         )

@@ -59,8 +59,8 @@ STEPS = (
 )
 
 
-# Estimates for --dry-run: seconds for any table, and for each row; measured on two cores, see
-# docs/benchmarks.md.
+# Estimates for --dry-run where a step has not run yet: seconds for a table of any size, and seconds
+# per row, measured on two cores.
 STEP_COST_SECONDS = {
     "audit": (2.0, 5e-5),
     "split": (0.5, 3e-5),
@@ -157,9 +157,10 @@ def iter_steps(
     fix: bool,
     result: RunResult,
 ) -> Iterator[tuple[ProjectSettings, Step, str]]:
-    """The steps to run, each after the one before it has run; again from the first after fixes.
+    """Yield the steps to run, with their keys; start over from the first one after fixes.
 
-    The findings of an audit are looked at when the next step is asked for.
+    The caller runs each step before it asks for the next one; the findings of an audit are read
+    at that point.
 
     Raises:
         BlockedByFindingsError: a finding of severity "error" is neither fixed nor accepted.
@@ -191,7 +192,12 @@ def iter_steps(
 def step_keys(
     project: ProjectFolder, settings: ProjectSettings, until: str | None
 ) -> list[tuple[Step, str]]:
-    """The steps up to a stage with their keys."""
+    """The steps up to a stage with their keys.
+
+    Steps without inputs depend on the source files; the others depend on them through the keys of
+    their inputs.
+    """
+    # A stage may have several steps (audit): the run ends after the last of them.
     last_index = max(
         (index for index, step in enumerate(STEPS) if until in (None, step.stage)), default=0
     )
@@ -233,6 +239,7 @@ def plan_run(project: ProjectFolder, until: str | None = None) -> list[PlannedSt
         expected_seconds = (
             float(last_run.body["seconds"]) if last_run else estimate_seconds(step.name, rows)
         )
+        # The budget is an upper bound: training usually stops early.
         time_budget = settings.train.time_budget if step.name == "train" else None
         planned.append(
             PlannedStep(step.name, False, min(expected_seconds, time_budget or expected_seconds))
@@ -263,14 +270,13 @@ def run_step(
     """Run one step unless it is up to date; add its folder and summary to the result."""
     stage: Stage = catalog.load_plugin("stages", step.stage)
     ledger = Ledger(project.ledger_path)
-    folder, partial_folder = (
-        project.run_folder(step.name, key),
-        project.partial_folder(step.name, key),
-    )
+    folder = project.run_folder(step.name, key)
+    partial_folder = project.partial_folder(step.name, key)
     run_result.folders[step.name] = folder
     if folder.exists():
         result = files.read_json(folder / "result.json")
-        if ledger.last("step_completed", step.name, key) is None:  # see record_done below
+        # A crash after the rename below leaves a folder that the ledger does not know.
+        if ledger.last("step_completed", step.name, key) is None:
             record_done(project, step, key, folder, result)
         run_result.summaries[step.name] = result["summary"]
         callbacks.on_step_skip(step.name)
@@ -317,9 +323,10 @@ def record_done(
 
 
 def latest_folders(project: ProjectFolder) -> dict[str, Path]:
-    """The folder of the last run of each step, or of the run that made the current bundle.
+    """The folder of the last run of each step.
 
-    Runs of challengers that were not promoted do not count.
+    Publishing a bundle makes the steps that produced it the last ones, so that a rollback also
+    rolls back the report. Runs of challengers that were not promoted do not count.
     """
     folders: dict[str, Path] = {}
     for entry in Ledger(project.ledger_path).entries():
@@ -356,9 +363,9 @@ def source_digests(project: ProjectFolder, settings: ProjectSettings) -> list[st
 
 
 def backbone_digests(project: ProjectFolder, settings: ProjectSettings) -> list[str]:
-    """Digests of local pretrained backbones and bundles that encoders start from.
+    """Digests of the local backbones and bundles that encoders are initialized from.
 
-    Those of packages or of a model hub are identified by their names.
+    Weights from a package or a model hub are identified by their name, which is in the settings.
     """
     column_options = [column.options() for column in settings.data.columns.values()]
     encoder_options = [
@@ -382,7 +389,7 @@ def backbone_digests(project: ProjectFolder, settings: ProjectSettings) -> list[
 def fixable_findings(
     findings: list[Finding], settings: ProjectSettings, tried_fixes: set[str]
 ) -> list[Finding]:
-    """Errors and warnings that are not accepted and have fixes that were not tried yet."""
+    """Errors and warnings that are not accepted and have a fix that has not been tried yet."""
     skipped_names = tried_fixes | set(settings.audit.accept)
     return [
         finding
@@ -402,18 +409,18 @@ def raise_if_blocked(findings: list[Finding], settings: ProjectSettings) -> None
         for finding in findings
         if finding.severity == "error" and finding.accept_key not in settings.audit.accept
     ]
+    if not blocking:
+        return
     edits = [edit.describe() for finding in blocking for edit in finding.fixes]
-    if blocking:
-        raise BlockedByFindingsError(
-            f"{len(blocking)} finding{'s block' if len(blocking) > 1 else ' blocks'} the run",
-            detail="\n        ".join(
-                f"{finding.title} [{finding.accept_key}]" for finding in blocking
-            ),
-            hint="use --fix to fix "
-            + ("them" if len(blocking) > 1 else "it")
-            + f" ({'; '.join(edits)}), or accept by name: audit.accept: "
-            f"[{', '.join(finding.accept_key for finding in blocking)}]",
-        )
+    pronoun = "them" if len(blocking) > 1 else "it"
+    # A finding without a fix needs a person to decide: --fix would not help.
+    fix_hint = f"use --fix to fix {pronoun} ({'; '.join(edits)}), or " if edits else ""
+    raise BlockedByFindingsError(
+        f"{len(blocking)} finding{'s block' if len(blocking) > 1 else ' blocks'} the run",
+        detail="\n        ".join(f"{finding.title} [{finding.accept_key}]" for finding in blocking),
+        hint=f"{fix_hint}accept {pronoun} by name: audit.accept: "
+        f"[{', '.join(finding.accept_key for finding in blocking)}]",
+    )
 
 
 @contextmanager

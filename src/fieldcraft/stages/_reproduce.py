@@ -26,11 +26,11 @@ MODEL_STEPS = ("baseline", "train", "ensemble")
 
 
 def reproduce(project: ProjectFolder, callbacks: _pipeline.RunCallbacks) -> list[Json]:
-    """Run a copy of the project, with the timing-dependent choices of the first run, and compare.
+    """Rerun a copy of the project with the timing-dependent choices of the first run, and compare.
 
     Returns:
         For the split, each model, the metrics and the bundle: ``part``, ``identical`` and
-        ``max_output_difference`` where outputs differ.
+        ``max_output_difference`` (None unless the outputs of a model differ).
 
     Raises:
         ProjectError: there is no complete run with the current project file and data.
@@ -64,7 +64,7 @@ def list_step_keys(project: ProjectFolder) -> list[tuple[_pipeline.Step, str]]:
 
 
 def copy_project(project: ProjectFolder, folder: Path) -> ProjectFolder:
-    """A project with the same file in another folder, with absolute paths of its sources."""
+    """Copy the project file into another folder, with absolute paths of the data sources."""
     copied_project = ProjectFolder(folder)
     files.atomic_write_text(copied_project.file_path, project.file_path.read_text(encoding="utf-8"))
     settings = project.load_settings()
@@ -97,15 +97,16 @@ def partial_step_folder(project: ProjectFolder, name: str) -> Path:
 
 
 def write_runtime_configs(training_folder: Path, target_folder: Path) -> None:
-    """Write the timing-dependent choices of a training as the runtime configs of another.
+    """Make a training repeat the timing-dependent choices of an earlier one.
 
-    Precision, threads and the number of epochs depend on measured time. With a runtime config
-    beside its checkpoints, a training repeats them instead of measuring again.
+    Precision, threads and the number of epochs depend on measured time. A training that finds a
+    runtime config beside its checkpoints uses it instead of measuring again.
     """
     for path in training_folder.glob("*/*/model.json"):
         curves = files.read_json(path).get("learning_curves")
         if curves:
             runtime_config = {name: curves[name] for name in ("precision", "threads")}
+            # The learning-rate schedule spans all planned epochs; training may stop earlier.
             runtime_config["exact_epochs"] = len(curves["train_losses"])
             runtime_config["schedule_epochs"] = curves["training_settings"]["epochs"]
             member_folder = path.parent.relative_to(training_folder)
@@ -154,7 +155,7 @@ def comparison_to_json(part: str, identical: bool, difference: float | None = No
 
 
 def compare_model(name: str, original_folder: Path | None, rerun_folder: Path | None) -> Json:
-    """Compare the outputs of a model in two runs; a model that one of them lacks is different."""
+    """Compare the outputs of a model in two runs; a model that exists in only one run differs."""
     if original_folder is None or rerun_folder is None:
         return comparison_to_json(name, False)
     tables = [

@@ -20,7 +20,7 @@ from fieldcraft.statistics.bootstrap import BootstrapPlan, percentile_interval, 
 
 
 def list_openings(project: ProjectFolder, test_digest: str | None = None) -> list[LedgerEntry]:
-    """All recorded openings of test sets of the project, or of the one with a digest."""
+    """The recorded openings of the test set with a digest; of all test sets if None."""
     entries = Ledger(project.ledger_path).entries(kind="test_set_opened")
     return [entry for entry in entries if test_digest in (None, entry.body["test_digest"])]
 
@@ -29,7 +29,7 @@ def open_seal(project: ProjectFolder, split_folder: Path, reopen_reason: str | N
     """Evaluate the current bundle on the test rows and record the result.
 
     Raises:
-        SealError: the test set was opened before and no reason is given, or it is empty.
+        SealError: the test set was opened before and no reason is given, or there are no test rows.
     """
     split_metadata = files.read_json(split_folder / "metadata.json")
     test_digest = split_metadata["digests"]["test"]
@@ -58,8 +58,8 @@ def open_seal(project: ProjectFolder, split_folder: Path, reopen_reason: str | N
         "reason": reason,
         "opening_number": len(earlier_openings) + 1,
     }
-    # Before the rows are read: a crash after this line leaves an opening without a result, never a
-    # result without an opening.
+    # Recorded before the rows are read: a crash after this line leaves an opening without a result,
+    # never a result without an opening.
     ledger.append([("test_set_opened", "evaluate", test_digest, body)])
     metric_records = measure_test_set(
         project, bundle, split_folder, digest.of_json([test_digest, "test"])
@@ -103,7 +103,7 @@ def measure_test_set(
             bootstrap_metrics[metric.name], bias_corrected=metric.is_biased_upwards
         )
         value, low, high = (
-            bound if bound == bound else None
+            bound if bound == bound else None  # JSON has no NaN
             for bound in (estimate.value, estimate.low, estimate.high)
         )
         metric_records.append(

@@ -26,16 +26,19 @@ MODEL_ID_CHARS = 12  # of a model id where it is shown
 def publish(
     project: ProjectFolder, folders: Mapping[str, Path], command: str, reason: str = ""
 ) -> bool:
-    """Make a packaged bundle the current one and record it; False if it is the current one already.
+    """Make a packaged bundle the current one and record it.
 
-    A model is published again if something else in its bundle changed, such as the settings of
-    serving. The old bundle stays in place until the new one is complete.
+    The same model is published again if anything else in its bundle has changed, such as the
+    settings of serving. The old bundle stays in place until the new one is complete.
 
     Args:
         project: the project.
         folders: folders of the steps that made the bundle.
         command: the command that publishes.
-        reason: the reason.
+        reason: the reason, for the ledger.
+
+    Returns:
+        False if the bundle was already the current one.
     """
     source = folders["package"] / "bundle"
     manifest = read_manifest(source)
@@ -43,7 +46,9 @@ def publish(
     if current_bundle is None or not is_same_bundle(current_bundle, manifest):
         install_bundle(project, source)
     elif (published := list_versions(project)) and published[-1].body["steps"]["package"] == key:
-        return False  # without an entry, a process was killed between installing and recording
+        return False
+    # A process killed between installing and recording leaves the bundle without an entry: the next
+    # call then installs nothing, and adds the entry here.
     body = {
         "decision": "published", "model_id": manifest["model_id"], "command": command,
         "user": get_user(), "reason": reason,
@@ -74,15 +79,15 @@ def install_bundle(project: ProjectFolder, source: Path) -> None:
     if not (project.bundle_path / MANIFEST_FILE).exists():
         raise BundleError(
             "the bundle could not be installed",
-            detail=str(project.bundle_path),
-            hint="make sure the disk is not full, then run again",
+            detail=f"no {MANIFEST_FILE} in {project.bundle_path}",
+            hint="free disk space if the disk is full, then run again",
         )
 
 
 def is_same_bundle(first: Json, second: Json) -> bool:
-    """Whether two manifests are equal apart from the model card, which is written afterwards."""
+    """Whether two manifests are equal, apart from the model card written after publishing."""
 
-    def comparable(manifest: Json) -> Json:
+    def without_card(manifest: Json) -> Json:
         checksums = {
             name: checksum for name, checksum in manifest["files"].items() if name not in CARD_FILES
         }
@@ -91,7 +96,7 @@ def is_same_bundle(first: Json, second: Json) -> bool:
         }
         return {**manifest, "files": checksums, "lineage": lineage}
 
-    return comparable(first) == comparable(second)
+    return without_card(first) == without_card(second)
 
 
 def list_versions(project: ProjectFolder) -> list[LedgerEntry]:
@@ -129,8 +134,8 @@ def rollback(project: ProjectFolder, id_prefix: str | None, reason: str) -> Json
             "fieldcraft rollback --list",
         )
     read_manifest(folders["package"] / "bundle")  # raises if the bundle is damaged
-    # The project file first: were the bundle first, a crash in between would leave the old bundle
-    # with the new data source, and the next run would bring the new model back.
+    # The project file before the bundle: the other way round, a crash in between would leave the
+    # old bundle with the new data source, and the next run would publish the new model again.
     restore_source_settings(project, entry.body["data_source"])
     publish(project, folders, "rollback", reason)
     return {
@@ -169,7 +174,7 @@ def select_version(
 
 
 def get_source_settings(data: DataSettings) -> Json:
-    """The entries of ``data`` that a retraining changes."""
+    """The settings under ``data`` that a retraining changes."""
     return {name: data.model_dump(mode="json")[name] for name in ("source", "column_names")}
 
 

@@ -41,7 +41,7 @@ def run_project(
     until: str | None = None,
     fix: bool = False,
 ) -> ReportData:
-    """Run what is not up to date, publish the champion, and write the report."""
+    """Run all steps that are not up to date, publish the champion, and write the report."""
     return publish_run(project, _pipeline.run_steps(project, callbacks, until, fix))
 
 
@@ -53,7 +53,7 @@ def publish_run(project: ProjectFolder, result: _pipeline.RunResult) -> ReportDa
 
 
 def write_reports(project: ProjectFolder, folders: Mapping[str, Path]) -> ReportData:
-    """Write the report, and the model card of the bundle, from the folders of steps."""
+    """Write the report, and the model card of the current bundle, from the results of steps."""
     # The report needs packages of the extra `train`; other workflows must work without them.
     from fieldcraft.report import card, project_report
 
@@ -145,15 +145,15 @@ def list_ledger_entries(project: ProjectFolder) -> list[Json]:
 
 
 def verify_run_folders(project: ProjectFolder) -> int:
-    """Compare the run folders with the digests in the ledger; returns how many were checked.
+    """Compare the run folders with the digests in the ledger; returns the number of folders.
 
     Raises:
         LedgerError: a file of a run was changed after it was recorded.
     """
-    checked = 0
+    n_verified = 0
     for entry in Ledger(project.ledger_path).entries(kind="step_completed"):
         folder = project.run_folder(entry.stage, entry.key)
-        if not folder.exists():
+        if not folder.exists():  # users may delete old runs to free disk space
             continue
         folder_digest = digest.of_json(digest.of_folder(folder))
         if folder_digest != entry.body["folder_digest"]:
@@ -162,5 +162,5 @@ def verify_run_folders(project: ProjectFolder) -> int:
                 detail=f"{folder.relative_to(project.root)}, entry {entry.number}",
                 hint="delete that folder and run again, or restore it from a backup",
             )
-        checked += 1
-    return checked
+        n_verified += 1
+    return n_verified

@@ -36,7 +36,7 @@ from fieldcraft.project.context import StageContext
 
 
 def audit(context: StageContext) -> Json:
-    """Run the checks of a scope: "data" on all rows without targets, "split" on training rows."""
+    """Run the checks of all rows before the split, or of the training rows after it."""
     split_folder = context.inputs.get("split")
     check_context = (
         build_training_context(split_folder, context)
@@ -79,14 +79,18 @@ def find_unreadable_rows(context: StageContext) -> list[Finding]:
                     f"(lines {read_result.describe_malformed()})",
                     None,
                     {"rows": count, "line_numbers": list(read_result.malformed_lines[:100])},
-                    "check these lines: too few or too many cells, or unbalanced quotes",
+                    "check these lines for missing or extra cells and for unbalanced quotes",
                 )
             )
     return findings
 
 
 def build_data_context(context: StageContext) -> CheckContext:
-    """The check context of all rows; checks before the split must not relate them to the target."""
+    """The check context of all rows.
+
+    It has no encoded target: its rows include the future test rows, so no check may relate features
+    to the target yet.
+    """
     settings = context.settings
     frame = read_joined_rows(context.project, settings).drop(ROW_NUMBER_COLUMN, SOURCE_COLUMN)
     excluded = excluded_columns(settings)
@@ -112,6 +116,7 @@ def build_training_context(split_folder: Path, context: StageContext) -> CheckCo
     """The check context of the training rows with their targets, and digests of all parts."""
     dataset: ModelingDataset = load_dataset(split_folder, context.settings)
     parts = pl.read_parquet(split_folder / "split.parquet")
+    # cv: the rows of a small table, all of which train some fold.
     is_training = (
         parts.filter(pl.col("storage") == "development")["part"].is_in(["train", "cv"]).to_numpy()
     )
@@ -129,7 +134,9 @@ def build_training_context(split_folder: Path, context: StageContext) -> CheckCo
         ),
         values=dataset.features.filter(is_training),
         row_numbers=[
-            line for line, is_used in zip(dataset.row_numbers, is_training, strict=True) if is_used
+            row_number
+            for row_number, is_used in zip(dataset.row_numbers, is_training, strict=True)
+            if is_used
         ],
         task=dataset.task,
         target_spec=dataset.target_spec,
@@ -163,7 +170,7 @@ def group_digests_by_part(parts: pl.DataFrame, digest_column: str) -> Mapping[st
 
 
 def summarize_columns(check_context: CheckContext) -> Json:
-    """Counts of every column for the report; personal data in values is redacted."""
+    """Missing, distinct and most frequent values of each column; personal data is redacted."""
     return {
         "rows": len(check_context.row_numbers),
         "columns": {

@@ -17,7 +17,8 @@ from fieldcraft.modeling.dataset import (
 from fieldcraft.modeling.fold_models import TrainingLimits, fit_fold_models
 from fieldcraft.project.context import StageContext
 
-MIN_COMPLEXITY_OF_ALL_COLUMNS = 2  # simpler learners use no column or a single one
+# Complexity of the simplest learner that uses all columns; simpler ones use none or a single one.
+MIN_COMPLEXITY_OF_ALL_COLUMNS = 2
 
 
 def baseline(context: StageContext) -> Json:
@@ -40,7 +41,7 @@ def baseline(context: StageContext) -> Json:
         ]
     summary: Json = {}
     for position, spec in enumerate(baselines):
-
+        # The default binds the index of this iteration; a closure would see the last one.
         def report_progress(message: str, fraction: float | None, index: int = position) -> None:
             total_fraction = (index + (fraction or 0)) / len(baselines)
             context.on_progress(f"{baselines[index].title}: {message}", total_fraction)
@@ -81,7 +82,7 @@ class BaselineSpec:
 
 
 def without_file_columns(spec: BaselineSpec, dataset: ModelingDataset) -> BaselineSpec:
-    """The baseline on the same rows without file columns."""
+    """The same baseline for a dataset without file columns, with a name and title of its own."""
     names = [column.name for column in dataset.schema.columns]
     excluded_kinds = sorted(
         {

@@ -16,16 +16,18 @@ from fieldcraft.modeling.dataset import TARGET_SECTIONS, ModelingDataset, load_d
 from fieldcraft.project.context import StageContext
 
 ENSEMBLE_NAME = "ensemble"
-N_SELECTION_ROUNDS = 10  # the weight of a model is the fraction of rounds that select it
+# The weight of a model is the fraction of rounds that select it. Twenty rounds are no better than
+# ten: docs/log.md.
+N_SELECTION_ROUNDS = 10
 N_RESAMPLES = 20  # of the validation rows, so that a few rows do not determine the weights
-MAX_OUTPUTS_PER_RESAMPLE = 100_000
+MAX_OUTPUTS_PER_RESAMPLE = 100_000  # rows times outputs, so that many classes stay affordable
 MIN_WEIGHT = 0.1  # a smaller weight is not worth the latency and size of another model
 MIN_COMPLEXITY = 2  # of a member; the constant and one-rule baselines stay out
 MIN_RELATIVE_GAIN = 1e-4  # of the validation loss, over the best single model
 
 
 def ensemble(context: StageContext) -> Json:
-    """Choose ensemble weights by the outputs on the validation rows; no model is trained again."""
+    """Choose ensemble weights by the loss on the validation rows; no model is trained again."""
     if not context.settings.model.ensemble:
         return {"weights": {}}
     dataset = load_dataset(context.inputs["split"], context.settings)
@@ -55,7 +57,7 @@ def validation_outputs(table: pl.DataFrame, dataset: ModelingDataset) -> Array:
 
 
 def select_weights(outputs: Mapping[str, Array], dataset: ModelingDataset) -> dict[str, float]:
-    """The weight of each model, chosen on the validation rows; a single model if that is as good.
+    """The ensemble weight of each model; a single model with weight 1 if that is as good.
 
     Ensemble selection with weights averaged over resamples of the validation rows (Caruana et al.,
     *Ensemble Selection from Libraries of Models*, ICML 2004, and *Getting the Most Out of
@@ -68,6 +70,7 @@ def select_weights(outputs: Mapping[str, Array], dataset: ModelingDataset) -> di
         dataset.task.validation_loss,
     )
     rng, n_outputs = np.random.default_rng(0), next(iter(outputs.values())).shape[1]
+    # Rows are drawn by their weights, so the losses of a resample need no weights.
     sampling_probabilities = (
         None if sample_weights is None else sample_weights / sample_weights.sum()
     )
@@ -90,7 +93,7 @@ def select_weights(outputs: Mapping[str, Array], dataset: ModelingDataset) -> di
     single_losses = {
         name: loss(model_outputs, y, sample_weights) for name, model_outputs in outputs.items()
     }
-    # Weights were chosen on these rows, so a tiny gain is optimism: it must exceed a margin.
+    # The weights were chosen on these rows, so their gain is optimistic and must exceed a margin.
     best = min(single_losses, key=single_losses.__getitem__)
     return (
         weights
@@ -100,7 +103,7 @@ def select_weights(outputs: Mapping[str, Array], dataset: ModelingDataset) -> di
 
 
 def drop_small_weights(fractions: Mapping[str, float]) -> dict[str, float]:
-    """The weights that are worth carrying, rounded; they add up to 1 again."""
+    """Drop small weights and scale the others to a sum of 1, up to rounding."""
     large = {name: fraction for name, fraction in fractions.items() if fraction >= MIN_WEIGHT}
     return {name: round(fraction / sum(large.values()), 4) for name, fraction in large.items()}
 
@@ -108,10 +111,11 @@ def drop_small_weights(fractions: Mapping[str, float]) -> dict[str, float]:
 def select_greedily(
     outputs: Mapping[str, Array], y: Array, loss: Callable[[Array, Array], float]
 ) -> list[str]:
-    """Select models one by one, with replacement, each time the one that most improves the mean."""
+    """Select models one by one, with replacement; each round adds the one with the least loss."""
     selection: list[str] = []
     total = np.zeros_like(next(iter(outputs.values())))
     while len(selection) < N_SELECTION_ROUNDS:
+        # The loss of the mean output of all models selected so far and the new one.
         count = len(selection) + 1
         losses = {
             name: loss((total + model_outputs) / count, y)
@@ -141,7 +145,10 @@ def write_ensemble(
 
 
 def build_ensemble_metadata(weights: Mapping[str, float], metadata: Mapping[str, Json]) -> Json:
-    """The metadata of an ensemble; it reads some columns alone if all its models do."""
+    """The metadata of an ensemble.
+
+    It has ``columns`` only if each of its models is restricted to some columns.
+    """
     components = [metadata[name] for name in weights]
     columns = {column for component in components for column in component.get("columns", [])}
     columns_entry = (
@@ -152,6 +159,7 @@ def build_ensemble_metadata(weights: Mapping[str, float], metadata: Mapping[str,
     return {
         "learner": ENSEMBLE_NAME,
         "title": f"ensemble of {len(components)} models",
+        # Never simpler than its models, so a tie goes to one of them.
         "complexity": max(component["complexity"] for component in components) + 1,
         "n_members": sum(component["n_members"] for component in components),
         "fit_seconds": round(sum(component["fit_seconds"] for component in components), 3),

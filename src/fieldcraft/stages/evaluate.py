@@ -34,7 +34,7 @@ from fieldcraft.statistics.bootstrap import BootstrapPlan, percentile_interval, 
 from fieldcraft.statistics.learning_curves import diagnose_learning_curves
 from fieldcraft.statistics.metrics import Metric, Predictions
 
-MAX_STORED_CELL_CHARS = 2_000  # of a cell of a row in the report
+MAX_STORED_CELL_CHARS = 2_000  # of a cell of an example row in the report
 
 
 def evaluate(context: StageContext) -> Json:
@@ -44,7 +44,7 @@ def evaluate(context: StageContext) -> Json:
         {name: context.inputs[name] for name in ("baseline", "train", "ensemble")}
     )
     candidates = [load_candidate(folder, dataset) for folder in model_folders.values()]
-    candidates.sort(key=complexity_key)
+    candidates.sort(key=complexity_key)  # simplest first, as ModelComparison expects
     evaluation_rows = np.concatenate([fold.evaluation for fold in dataset.folds])
     bootstrap_plan = plan_bootstrap(
         dataset, evaluation_rows, seeds.derive_seed(context.settings.train.seed, "bootstrap")
@@ -172,12 +172,12 @@ def describe_model(
 
 
 def check_goal(problem: ProblemSettings, metric: Metric, bootstrap_values: Array) -> Json | None:
-    """Whether the champion reaches ``problem.goal``, and whether significantly so."""
+    """Whether the champion reaches ``problem.goal``, and whether it does so significantly."""
     if problem.goal is None:
         return None
     estimate = percentile_interval(bootstrap_values, bias_corrected=metric.is_biased_upwards)
     sign = 1 if metric.greater_is_better else -1
-    # Significant: the goal lies below the whole interval, at its low end if greater is better.
+    # Significant: the whole interval is on the good side of the goal, so its worse end decides.
     is_significant = sign * (estimate.low if sign > 0 else estimate.high) >= sign * problem.goal
     is_reached = sign * estimate.value >= sign * problem.goal
     verdict = "met" if is_significant else "met, not significant" if is_reached else "missed"
@@ -220,13 +220,13 @@ def find_label_issues(
     predictions: Predictions,
     context: StageContext,
 ) -> list[Json]:
-    """Run the checks of the champion; returns the rows of their findings with their cells."""
+    """Run the checks of the champion and save their findings; returns the rows they list."""
     check_context = make_evaluation_context(
         dataset, evaluation_rows, predictions, context.settings.problem.targets
     )
     context.on_progress("looking for label errors", None)
     findings = save_findings(
-        [reported for check in checks_for_scope("model") for reported in check.run(check_context)],
+        [finding for check in checks_for_scope("model") for finding in check.run(check_context)],
         context,
     )
     issues = [issue for finding in findings for issue in finding.evidence.get("rows", [])]
@@ -249,6 +249,7 @@ def collect_row_details(
     """
     frame = dataset.task.to_frame(predictions, dataset.target_spec)
     details = []
+    # An index counts evaluation rows, a position counts rows of the dataset.
     for index in indices:
         position = int(evaluation_rows[index])
         cells = dataset.frame.row(position, named=True)

@@ -34,7 +34,9 @@ def explain(context: StageContext) -> Json:
     dataset = load_dataset(context.inputs["split"], context.settings)
     evaluation = files.read_json(context.inputs["evaluate"] / "evaluation.json")
     metric = next(
-        candidate for candidate in dataset.task.metrics if candidate.name == evaluation["metric"]
+        task_metric
+        for task_metric in dataset.task.metrics
+        if task_metric.name == evaluation["metric"]
     )
     model_folders = find_models(
         {name: context.inputs[name] for name in ("baseline", "train", "ensemble")}
@@ -70,6 +72,7 @@ def load_weighted_ensemble(
         [(member, component.weight) for member in load_fold_models(component, dataset)]
         for component in components
     ]
+    # From one list per model, over its folds, to one list per fold, over the models.
     return WeightedEnsemble(list(zip(*members_by_component, strict=True)), calibration)
 
 
@@ -78,13 +81,13 @@ def split_by_fold(
 ) -> list[WeightedEnsemble]:
     """The ensemble of each fold, with the calibration of that fold.
 
-    An explanation must use the outputs that were reported for the row, so it needs the calibration
-    of its fold rather than that of the bundle.
+    An explanation must refer to the score that the report shows for the row, so it needs the
+    calibration of its fold rather than that of the bundle.
     """
     table = pl.read_parquet(folder / "predictions.parquet")
     return [
-        WeightedEnsemble([members], fit_fold_calibration(table, dataset, number))
-        for number, members in enumerate(model.members_by_fold)
+        WeightedEnsemble([members], fit_fold_calibration(table, dataset, fold_index))
+        for fold_index, members in enumerate(model.members_by_fold)
     ]
 
 

@@ -78,8 +78,8 @@ def process_feedback(request: FeedbackRequest, bundle: Bundle, log: Path) -> Jso
     if feedback_path.exists():  # a file of an earlier release may lack columns
         earlier_rows = pl.concat([earlier_rows, pl.read_parquet(feedback_path)], how="diagonal")
     matched = join_labels(read_table(request.labels).frame, log, bundle, earlier_rows)
-    # Saved first: after a crash the same labels are already known, and the alert is raised by the
-    # next run, which finds no saved result of it.
+    # The rows are saved before the result. After a crash in between, the next run finds the labels
+    # but no result, so it raises the alert.
     write_feedback(matched.rows, feedback_path)
     model_rows = matched.rows.filter(pl.col(MODEL_ID_COLUMN) == bundle.model_id)
     reference = bundle.manifest["reference_loss"]
@@ -90,6 +90,7 @@ def process_feedback(request: FeedbackRequest, bundle: Bundle, log: Path) -> Jso
     pending_alerts = list(previous_result.get("pending_alerts", []))
     channels = list(alerts.build_channels(request.alert_settings))
     pending_alerts += [{"alert": alert, "channels": channels} for alert in new_alerts]
+    # Sent before the result is saved: after a crash in between they are sent twice, never lost.
     undelivered, failed_channels = alerts.deliver_alerts(
         [item for item in pending_alerts if item["channels"]], request.alert_settings
     )
@@ -97,7 +98,7 @@ def process_feedback(request: FeedbackRequest, bundle: Bundle, log: Path) -> Jso
         "model_id": bundle.model_id,
         "reference_loss": reference["loss"],
         "accuracy": model_rows["is_correct"].mean(),
-        "labelled_fraction": model_rows.height / max(matched.counts["predictions"], 1),
+        "labeled_fraction": model_rows.height / max(matched.counts["predictions"], 1),
         "has_enough_labels": model_rows.height >= MIN_LABELED_ROWS,
         "is_new_alert": bool(new_alerts),
         "failed_channels": failed_channels,
@@ -110,15 +111,12 @@ def process_feedback(request: FeedbackRequest, bundle: Bundle, log: Path) -> Jso
 
 
 def write_feedback(rows: pl.DataFrame, path: Path) -> None:
-    """Write labelled predictions atomically."""
+    """Write labeled predictions atomically."""
     temp_path = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         rows.write_parquet(temp_path)
-        # Labels cannot be fetched again: the file must be on the disk before it replaces the old
-        # one, else a power cut could leave an empty file.
-        files.fsync_path(temp_path)
-        temp_path.replace(path)
-        files.fsync_path(path.parent)
+        # Synced to disk before it replaces the old file: labels cannot be fetched again.
+        files.publish_file(temp_path, path)
     finally:
         temp_path.unlink(missing_ok=True)
 
@@ -143,8 +141,8 @@ def evaluate_groups(model_rows: pl.DataFrame, bundle: Bundle) -> list[Json]:
     reference_groups = bundle.manifest["reference_loss"].get("groups", {})
     if not reference_groups:
         return []
-    # The threshold is for all groups together, also for those that have no labels yet: it must not
-    # change with the labels.
+    # The threshold accounts for all groups, including those without labels yet: a threshold that
+    # depends on the labels would not bound the rate of false alarms.
     n_streams = sum(len(reference_group["groups"]) for reference_group in reference_groups.values())
     group_values = (
         model_rows["groups"]
@@ -166,9 +164,9 @@ def evaluate_groups(model_rows: pl.DataFrame, bundle: Bundle) -> list[Json]:
 def build_new_alerts(
     status: Json, groups: list[Json], previous_result: Json, bundle: Bundle
 ) -> list[Json]:
-    """Return alerts for degradations that the previous run had not found.
+    """Return alerts for the degradations that are new since the previous run.
 
-    A degradation is known if it began at the same row: later labels only extend it.
+    A degradation that began at the same row is the same one, extended by later labels.
     """
     is_same_model = previous_result.get("model_id") == bundle.model_id
     known = set()
@@ -187,7 +185,7 @@ def build_new_alerts(
 
 
 def degradation_key(entry: Json) -> tuple[str | None, str | None, int | None]:
-    """Return what identifies a degradation of all rows or of a group."""
+    """Return the identity of a degradation: column and group, if any, and its first row."""
     return entry.get("column"), entry.get("group"), entry["alarm_since_row"]
 
 

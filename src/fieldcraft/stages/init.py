@@ -1,4 +1,4 @@
-"""Look at the data and write the project file, with a comment on each inferred setting."""
+"""Infer settings from the data and write the project file, with a comment on each setting."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from fieldcraft.project import project_file
 from fieldcraft.project.folder import ProjectFolder
 from fieldcraft.project.settings import ModelSettings
 
-COMMENT_COLUMN = 44  # where end-of-line comments start in the project file
+COMMENT_COLUMN = 44  # column of the project file in which end-of-line comments start
 
 
 @dataclass(frozen=True)
@@ -101,12 +101,12 @@ def init(request: InitRequest) -> Json:
 
 
 def find_target(target: str, frame: pl.DataFrame) -> str:
-    """The name of the target column, given by name or by its number counted from 1.
+    """The name of a target column that is given by its name or by its number, counted from 1.
 
     Raises:
         DataError: there is no such column.
     """
-    if target in frame.columns:
+    if target in frame.columns:  # first, as a name may consist of digits
         return target
     if target.isdigit() and 1 <= int(target) <= frame.width:
         return frame.columns[int(target) - 1]
@@ -119,7 +119,7 @@ def find_target(target: str, frame: pl.DataFrame) -> str:
 
 
 def infer_task(column_profiles: Sequence[ColumnProfile], task_name: str | None) -> TypeInference:
-    """The task of a target: the given one, else inferred from the values.
+    """The task of the targets: the given one, else the most confident inference.
 
     Raises:
         DataError: no task fits the target.
@@ -147,7 +147,7 @@ def unsupported_target_error(column_profiles: Sequence[ColumnProfile]) -> DataEr
     }
     if len(column_profiles) > 1:
         return DataError(
-            "several targets must be boolean columns, one for each label",
+            "several targets must be boolean columns, one per label",
             detail="; ".join(
                 f"{name}: {values}" for name, values in list(common_values.items())[:4]
             ),
@@ -246,4 +246,4 @@ def to_single_line(text: str) -> str:
     return " ".join(text.split())
 
 
-STAGE = Stage("init", "Look at the data and write the project file.", init)  # type: ignore[arg-type]
+STAGE = Stage("init", "Infer settings from the data and write the project file.", init)  # type: ignore[arg-type]

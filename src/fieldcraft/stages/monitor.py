@@ -21,8 +21,8 @@ from fieldcraft.monitoring.windows import WindowSpec, iter_windows, lock_monitor
 from fieldcraft.project.settings import MonitorSettings
 from fieldcraft.serving.model import VERSION_LENGTH
 
-STATE_FORMAT = 3
-WINDOW_SETTINGS = ("window_rows", "window", "seasonality")  # of the request and the project file
+STATE_FORMAT = 3  # a state of another format is ignored: monitoring starts over
+WINDOW_SETTINGS = ("window_rows", "window", "seasonality")  # that a request may override
 
 
 @dataclass(frozen=True)
@@ -129,9 +129,10 @@ def process_windows(
 def server_metrics_since(
     source: str | None, bundle: Bundle, earlier_state: Json
 ) -> tuple[Json | None, Json]:
-    """Return the server's metrics since the last run, and all it has counted.
+    """Return a summary of the server metrics since the last run, and the present counters.
 
-    A server that does not answer is part of the result, not an error: drift is reported anyway.
+    A server that does not answer becomes part of the result instead of an error, so that drift is
+    reported in any case.
     """
     if source is None:
         return None, earlier_state
@@ -148,7 +149,7 @@ def write_report_page(request: MonitorRequest, drift_monitor: DriftMonitor, resu
     try:
         from fieldcraft.report.monitoring_report import write_monitoring_report
     except ImportError:
-        return  # a container that only serves
+        return  # such as in a container that only serves
     performance_path = request.out / "performance.json"  # written by the stage `feedback`
     performance = files.read_json(performance_path) if performance_path.exists() else {}
     shown_performance = (
@@ -172,7 +173,7 @@ def merge_monitor_settings(bundle: Bundle, request: MonitorRequest) -> MonitorSe
     overrides = {
         name: value for name in WINDOW_SETTINGS if (value := getattr(request, name)) is not None
     }
-    # Windows of a number of rows have neither a duration nor a time of day.
+    # Windows of a fixed number of rows have no duration, and so no seasonality either.
     if request.window_rows is not None and request.window is None:
         overrides |= {"window": None, "seasonality": None}
     try:
@@ -180,14 +181,14 @@ def merge_monitor_settings(bundle: Bundle, request: MonitorRequest) -> MonitorSe
     except ValidationError as error:
         first_error = error.errors()[0]
         raise ProjectError(
-            "rows cannot be cut into such windows",
+            "the window settings do not go together",
             detail=", ".join(f"{name} {value}" for name, value in overrides.items()),
             hint=first_error["msg"].removeprefix("Value error, "),
         ) from error
 
 
 def load_state(path: Path, bundle: Bundle, source: str) -> Json:
-    """Return the saved state, as far as it applies to the model and the source.
+    """Return the saved state, or as much of it as applies to the model and the source.
 
     Raises:
         DataError: the file is damaged.
@@ -211,12 +212,12 @@ def load_state(path: Path, bundle: Bundle, source: str) -> Json:
         raise DataError(
             "the state of earlier runs cannot be read",
             detail=f"{path}: {error!r}"[:200],
-            hint="delete the file to start anew, or pass another folder with --out",
+            hint="delete the file to start over, or pass another folder with --out",
         ) from error
     if identity == {name: new_state[name] for name in identity}:
         return state
-    # Alerts that are not delivered yet are sent in any case. A new model starts without evidence,
-    # but goes on where the log was read last.
+    # Undelivered alerts are sent in any case. A new model starts without evidence, but reading
+    # continues where it stopped in the log.
     new_state["pending_alerts"] = state.get("pending_alerts", [])
     if identity["source"] == source_location:
         new_state["position"] = position
@@ -224,7 +225,7 @@ def load_state(path: Path, bundle: Bundle, source: str) -> Json:
 
 
 def list_unmonitored_columns(drift_monitor: DriftMonitor, bundle: Bundle) -> list[str]:
-    """Return the columns of the model for which no window had any values."""
+    """Return the columns of the model without values in any window; [] before the first window."""
     measured_columns = {
         key.split("|")[0] for item in drift_monitor.history for key in item["levels"]
     }

@@ -21,13 +21,13 @@ from fieldcraft.modeling.packaging import (
 )
 from fieldcraft.project.context import StageContext
 
-# Kept out of the manifest: a bundle is data that others may load, and these entries would make
-# their `fieldcraft monitor` run a command or send alerts.
+# Kept out of the manifest: others may load a bundle, and these entries would make their
+# `fieldcraft monitor` run a command or send alerts.
 ALERT_CHANNEL_FIELDS = {"metrics_url", "alert_file", "alert_command", "alert_webhook"}
 
 
 def package(context: StageContext) -> Json:
-    """Export the champion, verify its outputs, and compare it with its limits."""
+    """Export the champion, verify that its outputs are unchanged, and check the deploy limits."""
     dataset = load_dataset(context.inputs["split"], context.settings)
     evaluation = files.read_json(context.inputs["evaluate"] / "evaluation.json")
     champion = evaluation["champion"]
@@ -38,7 +38,7 @@ def package(context: StageContext) -> Json:
     dataset = restrict_columns(components, dataset)
     metadata = files.read_json(model_folders[champion] / "model.json")
     bundle_folder = context.out / "bundle"
-    # An interrupted run may have left a partial bundle, and a bundle must contain nothing else.
+    # An interrupted run may have left a partial bundle, whose files would become part of this one.
     shutil.rmtree(bundle_folder, ignore_errors=True)
     bundle_folder.mkdir()
     problem, data = context.settings.problem, context.settings.data

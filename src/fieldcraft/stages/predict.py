@@ -29,8 +29,8 @@ from fieldcraft.data.table_writer import TableFormat, escape_formulas, find_form
 
 BYTES_PER_MEGABYTE = 10**6
 PART_FORMAT_VERSION = 2  # raised when the format of parts changes
-# A job stops early only if the rejected lines exceed the limit for this many times the estimated
-# rows: the estimate from the first blocks may be off.
+# A job stops early only if rejected lines exceed this multiple of their limit, since the number of
+# rows is estimated from the first blocks.
 ABORT_MARGIN = 2.0
 RowProgressCallback = Callable[[int, float], None]
 
@@ -94,18 +94,18 @@ class PredictionJob:
     output_format: TableFormat
     base_location: Path
 
-    def predict_block(self, number: int) -> int:
+    def predict_and_save(self, number: int) -> int:
         """Predict a block and save it as a part; returns its number."""
         block = self.blocks.read_block(number)
-        scored = predict_block(self.bundle, block.frame, self.base_location)
+        batch = predict_block(self.bundle, block.frame, self.base_location)
         part_summary = {
-            "rows": scored.predictions.height,
-            "input_anomalies": scored.input_anomalies,
+            "rows": batch.predictions.height,
+            "input_anomalies": batch.input_anomalies,
             "rejects": [vars(reject) for reject in block.rejects],
         }
         self.parts.add(
             number,
-            lambda path: self.output_format.write(scored.predictions, path, not number),
+            lambda path: self.output_format.write(batch.predictions, path, not number),
             part_summary,
         )
         return number
@@ -126,15 +126,15 @@ def predict(request: PredictRequest) -> Json:
     output_format = find_format(request.out)
     bundle = load_bundle(request.bundle)
     workers = request.workers or available_cpus()
-    size = choose_block_bytes(bundle, int(request.memory_mb * BYTES_PER_MEGABYTE), workers)
+    block_bytes = choose_block_bytes(bundle, int(request.memory_mb * BYTES_PER_MEGABYTE), workers)
     request.out.parent.mkdir(parents=True, exist_ok=True)
-    with open_resumable_parts(request.out, job_key(request, bundle, size)) as parts:
-        blocks = open_rows(request.rows, bundle, size, parts.folder / "copies")
+    with open_resumable_parts(request.out, job_key(request, bundle, block_bytes)) as parts:
+        blocks = open_rows(request.rows, bundle, block_bytes, parts.folder / "copies")
         job = PredictionJob(bundle, blocks, parts, output_format, base_folder(request.rows))
         totals = predict_missing_blocks(job, request, workers)
-        count = len(blocks.sizes)
+        n_blocks = len(blocks.sizes)
         temp_path = parts.folder / f"whole{request.out.suffix}"
-        output_format.join([parts.data_path(number) for number in range(count)], temp_path)
+        output_format.join([parts.data_path(number) for number in range(n_blocks)], temp_path)
         publish_file(temp_path, request.out)
     return {
         "rows": totals.rows,
@@ -155,21 +155,22 @@ def predict_missing_blocks(job: PredictionJob, request: PredictRequest, workers:
     Raises:
         DataError: too many rows were rejected, or there are none.
     """
-    weights, parts = job.blocks.sizes, job.parts
-    finished_blocks = [number for number in range(len(weights)) if parts.is_complete(number)]
-    missing_blocks = [number for number in range(len(weights)) if not parts.is_complete(number)]
-    totals, done = Totals(), 0
+    block_sizes, parts = job.blocks.sizes, job.parts
+    finished_blocks = [number for number in range(len(block_sizes)) if parts.is_complete(number)]
+    missing_blocks = [number for number in range(len(block_sizes)) if not parts.is_complete(number)]
+    totals, done_size = Totals(), 0
     for number in finished_blocks:
         totals.add(parts.load_metadata(number))
-        done += weights[number]
-    total_weight = max(sum(weights), 1)
-    request.on_rows(0, done / total_weight)
-    for number in parallel_map(job.predict_block, missing_blocks, workers):
+        done_size += block_sizes[number]
+    total_size = max(sum(block_sizes), 1)
+    request.on_rows(0, done_size / total_size)
+    for number in parallel_map(job.predict_and_save, missing_blocks, workers):
         part_summary = parts.load_metadata(number)
         totals.add(part_summary)
-        done += weights[number]
-        request.on_rows(part_summary["rows"], done / total_weight)
-        estimated_rows = (totals.rows + totals.rejected_lines) * total_weight / max(done, 1)
+        done_size += block_sizes[number]
+        request.on_rows(part_summary["rows"], done_size / total_size)
+        estimated_rows = (totals.rows + totals.rejected_lines) * total_size / max(done_size, 1)
+        # At least one line may always be rejected, as in `check_rejects`.
         if totals.rejected_lines > max(
             1.0, ABORT_MARGIN * request.max_rejected_fraction * estimated_rows
         ):
@@ -179,16 +180,17 @@ def predict_missing_blocks(job: PredictionJob, request: PredictRequest, workers:
 
 
 def check_rejects(totals: Totals, request: PredictRequest) -> None:
-    """Write the rejected lines and fail if there are too many.
+    """Write the rejected lines to their file, and fail if there are too many.
 
     Raises:
         DataError: there are too many, or there are no rows.
     """
     write_rejects(totals.rejects, request.rejects_path)
-    rows, rejects = totals.rows + len(totals.rejects), totals.rejects
-    if totals.rejected_lines > max(1, request.max_rejected_fraction * rows):
+    rejects = totals.rejects
+    n_rows = totals.rows + len(rejects)
+    if totals.rejected_lines > max(1, request.max_rejected_fraction * n_rows):
         raise DataError(
-            f"{len(rejects):,} of {rows:,} rows of {Path(request.rows).name} cannot be read",
+            f"{len(rejects):,} of {n_rows:,} rows of {Path(request.rows).name} cannot be read",
             detail=f"more than --max-rejected-fraction {request.max_rejected_fraction:g}: "
             f"{truncated_list([str(reject) for reject in rejects], 3)}",
             hint=f"fix the lines listed in {request.rejects_path}, or allow a larger fraction; "
@@ -198,12 +200,12 @@ def check_rejects(totals: Totals, request: PredictRequest) -> None:
         raise DataError(
             f"{Path(request.rows).name} has no rows",
             detail=f"0 rows, {len(rejects)} lines rejected",
-            hint="use a table with at least one row of data under its column names",
+            hint="use a table with at least one row below the column names",
         )
 
 
 def write_rejects(rejects: list[RejectedLines], path: Path) -> None:
-    """Write the rejected lines with the reasons; without any, remove the file."""
+    """Write the rejected lines with their reasons; if there are none, remove an earlier file."""
     if not rejects:
         path.unlink(missing_ok=True)
         return
@@ -224,36 +226,37 @@ def write_rejects(rejects: list[RejectedLines], path: Path) -> None:
 
 
 def order_counts(counts: Counter[str], bundle: Bundle) -> CountsByColumn:
-    """Counts by column in the order of the schema, whatever the order of the blocks."""
+    """Counts by column in the order of the schema, independent of the order of the blocks."""
     names = [column.name for column in bundle.schema.input_columns]
     return {name: counts[name] for name in names if counts[name]}
 
 
-def job_key(request: PredictRequest, bundle: Bundle, size: int) -> str:
+def job_key(request: PredictRequest, bundle: Bundle, block_bytes: int) -> str:
     """Digest of everything that the parts of an output depend on."""
     return of_json(
         {
             "model": bundle.model_id,
             "rows": file_stamps(request.rows),
-            "size": size,
+            "size": block_bytes,
             "form": request.out.suffix.lower(),
             "versions": [PART_FORMAT_VERSION, version("onnxruntime"), version("polars")],
         }
     )[:32]
 
 
-def open_rows(rows: str, bundle: Bundle, size: int, copies: Path) -> TableBlocks:
+def open_rows(rows: str, bundle: Bundle, block_bytes: int, copies: Path) -> TableBlocks:
     """Open the rows in blocks; without a header, with the column names of the training table."""
-    read_options = ReadOptions(size, columns_to_read(bundle))
+    read_options = ReadOptions(block_bytes, columns_to_read(bundle))
     blocks = open_blocks(rows, read_options, copies)
-    names = bundle.manifest["column_names"]
+    names = bundle.manifest["column_names"]  # [] if the training table had a header
     if not names or set(bundle.required_columns) <= set(blocks.columns):
         return blocks
-    inputs = [name for name in names if name not in bundle.manifest["targets"]]
-    for column_names in (names, inputs):
+    # New rows may come with or without the target columns: the number of columns decides.
+    input_names = [name for name in names if name not in bundle.manifest["targets"]]
+    for column_names in (names, input_names):
         if len(blocks.columns) == len(column_names):
             return open_blocks(
-                rows, ReadOptions(size, read_options.columns, tuple(column_names)), copies
+                rows, ReadOptions(block_bytes, read_options.columns, tuple(column_names)), copies
             )
     return blocks
 

@@ -68,8 +68,8 @@ class RetrainRequest:
         train: runs the pipeline of a project and returns the folders of its steps.
         publish: publishes the bundle in such folders; also gets the reason.
         user: name of the user, for the ledger.
-        log: folder of the prediction log; the monitored one if None.
-        data: a table of labelled rows to use instead.
+        log: folder of the prediction log; the one that was monitored last if None.
+        data: a table of labeled rows to use instead of the log.
         reason: the reason, for the ledger.
         force: train even if there are too few new rows, or data-quality alerts.
     """
@@ -86,7 +86,7 @@ class RetrainRequest:
 
 @dataclass(frozen=True)
 class NewRows:
-    """Labelled rows that the champion was not trained on.
+    """Labeled rows that the champion was not trained on.
 
     Attributes:
         rows: the rows, with the columns of the project's table.
@@ -117,7 +117,7 @@ def retrain(request: RetrainRequest) -> Json:
 
 
 def train_challenger(request: RetrainRequest) -> Json:
-    """Retrain, under the lock."""
+    """Train and compare a challenger; the caller holds the lock of the folder."""
     project, settings = request.project, request.project.load_settings()
     champion = read_manifest(project.bundle_path)
     quality_issues = (
@@ -130,7 +130,7 @@ def train_challenger(request: RetrainRequest) -> Json:
     new_data = collect_new_rows(request, champion_dataset, settings)
     min_rows = 1 if request.force else settings.deploy.retrain.min_new_rows
     if new_data.rows.height < min_rows:
-        reasons = [f"{new_data.rows.height:,} new labelled rows; at least {min_rows:,} are needed"]
+        reasons = [f"{new_data.rows.height:,} new labeled rows; at least {min_rows:,} are needed"]
         return {
             "outcome": "too_few_rows",
             "reasons": reasons,
@@ -163,9 +163,11 @@ def train_challenger(request: RetrainRequest) -> Json:
     reasons = [gate.message for gate in gate_results if not gate.passed]
     if reasons:
         return record_outcome(request, champion, "not_promoted", reasons, **details)
+    # A crash between this entry and the edits below leaves an outcome without a published bundle;
+    # the next retraining compares the same challenger again, whose steps are up to date.
     result = record_outcome(request, champion, "promoted", [], **details)
-    # The project file first: were the bundle first, a crash in between would leave a project file
-    # with the old rows, and the next run would bring the old champion back.
+    # The project file before the bundle: the other way round, a crash in between would leave a
+    # project file with the old rows, and the next run would publish the old champion again.
     project_file.apply_edits(project.file_path, edits)
     request.publish(folders, request.reason)
     return result
@@ -183,9 +185,9 @@ def record_outcome(request: RetrainRequest, champion: Json, outcome: str, reason
 
 
 def count_evaluation_uses(project: ProjectFolder) -> int:
-    """How often the evaluation rows were used to compare challengers.
+    """The number of times that evaluation rows were used to compare challengers.
 
-    Each use is another chance for a lucky challenger, so reports show the number.
+    Each comparison is another chance to promote a challenger by luck, so the number is recorded.
     """
     entries = Ledger(project.ledger_path).entries(kind="decision", stage="retrain")
     return sum("evaluation_rows" in entry.body for entry in entries)
@@ -222,7 +224,7 @@ def load_champion_dataset(project: ProjectFolder, champion: Json) -> ChampionDat
 def collect_new_rows(
     request: RetrainRequest, champion_dataset: ChampionDataset, settings: ProjectSettings
 ) -> NewRows:
-    """New labelled rows: of a table, or of the prediction log and the project's training file.
+    """New labeled rows: of a table, or of the prediction log and the project's training file.
 
     Raises:
         DataError: there is no prediction log, or rows do not fit.
@@ -283,29 +285,31 @@ def collect_logged_rows(
 
 
 def require_join_keys(rows: pl.DataFrame, settings: ProjectSettings) -> None:
-    """Check that rows of the log have the key columns of joined tables.
+    """Require the key columns of joined tables in the rows of the log.
 
     Raises:
-        DataError: one is missing.
+        DataError: a key column is missing.
     """
     keys = [key for join in settings.data.join for key in join.keys]
-    absent = [key for key in keys if key not in rows.columns]
-    if absent:
+    missing_keys = [key for key in keys if key not in rows.columns]
+    if missing_keys:
         raise DataError(
             "the prediction log lacks key columns of joined tables",
-            detail=join_names(absent),
-            hint="pass the labelled rows as a table: fieldcraft retrain --data FILE",
+            detail=join_names(missing_keys),
+            hint="pass the labeled rows as a table: fieldcraft retrain --data FILE",
         )
 
 
 def last_monitored_source(folder: Path) -> str:
-    """The log that was monitored last."""
+    """The log that was monitored last; empty if there is none."""
     path = folder / "state.json"
     return str(files.read_json(path).get("source", "")) if path.exists() else ""
 
 
 def list_used_label_files(project: ProjectFolder) -> list[Path]:
     """The files of used labels of all retrainings that led to the current rows, newest first."""
+    # Each retraining names the data source before it, so these files form a chain. A rollback
+    # shortens it: labels that only a dropped retraining used are unused again.
     paths = []
     folder = Path(
         resolve_address(project.load_settings().data.source_files().train, project.root)
@@ -327,6 +331,8 @@ def write_training_sources(
 ) -> tuple[Path, list[ConfigEdit]]:
     """Write the training data into a folder named by its digest; returns it and the edits."""
     project = request.project
+    # The same rows and settings give the same folder, so the steps of a repeated retraining are up
+    # to date.
     key_parts = [digest.of_bytes(b"".join(row_digests(rows))), project.file_path.read_text("utf-8")]
     source_folder = project.root / RETRAIN_FOLDER / digest.of_json(key_parts)[:16]
     staging, relative_folder = (
@@ -363,7 +369,7 @@ def evaluate_gates(
     champion_dataset: ChampionDataset,
     settings: ProjectSettings,
 ) -> list[GateResult]:
-    """Run all gates, or only that of the schema if it fails."""
+    """Run all gates; only the schema gate if it fails, as the models are then not comparable."""
     bundle_folders = (project.bundle_path, folders["package"] / "bundle")
     pair = ModelPair(load_bundle(bundle_folders[0]), load_bundle(bundle_folders[1]), bundle_folders)
     schema_gate = check_schema(pair.champion, pair.challenger)

@@ -54,7 +54,7 @@ def serve(request: ServeRequest) -> Json:
         ProjectError: the token or the certificate cannot be used.
     """
     require_extra("serve")
-    # Here, as the stage is also listed where the extra is not installed.
+    # Imported here because the catalog also loads this module where the extra is not installed.
     from fieldcraft.serving import server
     from fieldcraft.serving.deployed_model import name_bundles
     from fieldcraft.serving.model import RequestPolicy
@@ -93,7 +93,7 @@ def serve(request: ServeRequest) -> Json:
 
 
 def load_serve_settings(bundles: Mapping[str, Path]) -> ServeSettings:
-    """Return the settings that a bundle came with; of several bundles, the defaults.
+    """Return the serve settings in a bundle; the defaults if several bundles are served.
 
     Raises:
         BundleError: a bundle cannot be trusted, or is a zip file.
@@ -101,7 +101,7 @@ def load_serve_settings(bundles: Mapping[str, Path]) -> ServeSettings:
     settings = []
     for path in bundles.values():
         if path.is_file():
-            # A zip file cannot be replaced by a new version while it is served.
+            # Unlike a folder, a zip file cannot be replaced by a new version while it is served.
             with unpacked_bundle(path):  # fails first if it is not a bundle at all
                 raise BundleError(
                     "the server needs the folder of a bundle",
@@ -121,7 +121,7 @@ def read_token(path: Path | None) -> str | None:
     if path is None:
         return os.environ.get(TOKEN_VARIABLE) or None
     token = path.read_text(encoding="utf-8").strip()
-    # HTTP headers carry printable ASCII only.
+    # A client sends the token in an HTTP header, which holds printable ASCII.
     if not token or not token.isascii() or not token.isprintable():
         raise ProjectError(
             f"{path.name} has no valid token",

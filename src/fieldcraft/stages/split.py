@@ -5,7 +5,7 @@ Folder of the stage::
     split.parquet          line, digests, part and fold of every row
     development.parquet    cells of all rows except the test rows
     sealed/test.parquet    cells of the test rows, read by `evaluate --final` only
-    metadata.json          target_spec, digests and counts
+    metadata.json          target_spec, counts, digests of rows and of the split settings
 """
 
 from __future__ import annotations
@@ -76,8 +76,9 @@ PART_NUMBER_BY_WORD = {  # values of the column of a predefined split: a word or
     )
     for word in (*SPLIT_NAMES[part], str(number))
 }
-# Larger groups of near duplicates are rows of one form (such as a letter template) rather than
-# copies of one thing; keeping them in one part would make the parts unlike each other.
+# Near-duplicate groups that exceed both limits, 20 rows and 2 % of the table, are instances of one
+# form (such as a letter template) rather than copies of one thing. They are not kept together: the
+# parts would have different distributions.
 MAX_NEAR_DUPLICATE_ROWS, MAX_NEAR_DUPLICATE_FRACTION = 20, 0.02
 MIN_TARGET_ROWS = 20  # rows with a target; fewer cannot be split into parts
 
@@ -107,12 +108,12 @@ def split(context: StageContext) -> Json:
         }
     )
     table = table.with_columns(split_group=group_related_rows(table, features, settings))
-    conflicts = mask_conflicting_rows(table["feature_digest"], target, settings)
-    usable = (~target.is_null() & ~conflicts & mask_filtered_rows(frame, settings)).to_numpy()
-    if usable.sum() < MIN_TARGET_ROWS:
+    has_conflict = mask_conflicting_rows(table["feature_digest"], target, settings)
+    is_usable = (~target.is_null() & ~has_conflict & mask_filtered_rows(frame, settings)).to_numpy()
+    if is_usable.sum() < MIN_TARGET_ROWS:
         raise DataError(
             "there are too few rows with a target",
-            detail=f"{usable.sum()} rows with a target in {frame.height} rows",
+            detail=f"{is_usable.sum()} rows with a target in {frame.height} rows",
             hint=f"use a table with at least {MIN_TARGET_ROWS} rows that have a value of "
             f"{join_names(settings.problem.targets)}",
         )
@@ -121,7 +122,7 @@ def split(context: StageContext) -> Json:
         frame,
         table,
         target,
-        usable,
+        is_usable,
         settings,
         load_previous_assignment(context.previous, strategy_digest),
     )
@@ -146,14 +147,15 @@ def write_split(
     is_development, is_sealed = (table["storage"] == name for name in ("development", "sealed"))
     problem = context.settings.problem
     task = catalog.load_plugin("tasks", problem.task)
-    # A given test part must not add classes; parts that are assigned here share one list of
-    # classes, since which rows are sealed is random.
+    # A given test part must not add classes, since no model can predict them. Where this stage
+    # assigns the test rows, the classes are those of all rows: which rows are sealed is random.
     has_given_test = bool((frame[SOURCE_COLUMN] == TEST_SOURCE).any())
     described_target = target.filter(
         is_development if has_given_test else is_development | is_sealed
     )
     target_spec = task.describe(described_target, problem.model_dump(mode="json"))
-    task.encode(target.filter(is_sealed), target_spec)  # raises for an unknown class
+    # Raises for an unknown class now rather than at the final evaluation.
+    task.encode(target.filter(is_sealed), target_spec)
     (context.out / "sealed").mkdir(exist_ok=True)
     table.write_parquet(context.out / "split.parquet")
     cells.filter(is_development).write_parquet(context.out / "development.parquet")
@@ -217,7 +219,7 @@ def mask_filtered_rows(frame: pl.DataFrame, settings: ProjectSettings) -> pl.Ser
 def mask_conflicting_rows(
     features: pl.Series, target: pl.Series, settings: ProjectSettings
 ) -> pl.Series:
-    """Mask of rows with equal features and different targets, if these are to be dropped."""
+    """Mask of rows with equal features and different targets; empty if they are to be kept."""
     if settings.clean.conflicting_rows == "keep":
         return pl.repeat(False, len(features), eager=True)
     grouped = pl.DataFrame({"features": features, "target": target})
@@ -225,7 +227,7 @@ def mask_conflicting_rows(
 
 
 def digest_split_settings(settings: ProjectSettings) -> str:
-    """Digest of the split settings; while it is unchanged, known rows keep their part."""
+    """Digest of the split settings; known rows keep their part as long as it is unchanged."""
     data = {"time_column": settings.data.time_column, "group": settings.data.group}
     return digest.of_json([settings.split.model_dump(), data, settings.problem.target])
 
@@ -269,7 +271,8 @@ class PartAssignment:
     ) -> None:
         """Assign rows to their earlier part, or to that of other rows of their group.
 
-        A row that stays in its part keeps the sealed test rows unseen when rows are added.
+        When rows are added, sealed rows must stay sealed, and training rows must not become test
+        rows.
         """
         for row in np.flatnonzero(is_open):
             if digests[row] in known_assignment:
@@ -301,32 +304,42 @@ class PartAssignment:
 
 def assign_rows(
     frame: pl.DataFrame,
-    parts: pl.DataFrame,
+    table: pl.DataFrame,
     target: pl.Series,
-    usable: Array,
+    is_usable: Array,
     settings: ProjectSettings,
     known_assignment: Mapping[bytes, tuple[str, int]],
 ) -> PartAssignment:
-    """Assign every usable row to a part and, in a small table, to a half-fold."""
+    """Assign every usable row to a part and, in a small table, to a half-fold.
+
+    Args:
+        frame: the rows, with the number of their source.
+        table: digests and ``split_group`` of each row.
+        target: the parsed target.
+        is_usable: mask of the rows that get a part.
+        settings: the project file.
+        known_assignment: part and fold by row digest of an earlier split.
+    """
     source = frame[SOURCE_COLUMN].to_numpy()
     assignment = PartAssignment.unassigned(
-        parts["split_group"].to_list(), stratification_labels(target), settings.split.seed
+        table["split_group"].to_list(), stratification_labels(target), settings.split.seed
     )
-    assignment.parts[usable & (source == TEST_SOURCE)] = "test"
+    assignment.parts[is_usable & (source == TEST_SOURCE)] = "test"
     is_open = (
-        usable
+        is_usable
         & (source != TEST_SOURCE)
-        & ~mask_copies_of_sealed_rows(assignment, parts["digest"].to_list(), known_assignment)
+        & ~mask_copies_of_sealed_rows(assignment, table["digest"].to_list(), known_assignment)
     )
+    # Given validation rows are halved: one half for validation, the other for evaluation.
     if (source == VALIDATION_SOURCE).any():
         assignment.parts[is_open & (source == TRAIN_SOURCE)] = "train"
-        known_halves = {
+        known_held_out = {
             row: part_and_fold
             for row, part_and_fold in known_assignment.items()
             if part_and_fold[0] in ("validation", "evaluation")
         }
         assignment.keep_known(
-            parts["digest"].to_list(), known_halves, is_open & (source == VALIDATION_SOURCE)
+            table["digest"].to_list(), known_held_out, is_open & (source == VALIDATION_SOURCE)
         )
         held_out_rows = np.flatnonzero(
             is_open & (source == VALIDATION_SOURCE) & (assignment.parts == "unused")
@@ -344,7 +357,7 @@ def assign_rows(
     if settings.split.strategy == "time":
         assign_by_time(assignment, frame, np.flatnonzero(is_open), fractions, settings)
         return assignment
-    assignment.keep_known(parts["digest"].to_list(), known_assignment, is_open)
+    assignment.keep_known(table["digest"].to_list(), known_assignment, is_open)
     unassigned_rows = np.flatnonzero(is_open & (assignment.parts == "unused"))
     assigned_parts = set(assignment.parts[is_open]) - {"unused", "test"}
     is_small = (
@@ -366,13 +379,16 @@ def mask_copies_of_sealed_rows(
     digests: list[bytes],
     known_assignment: Mapping[bytes, tuple[str, int]],
 ) -> Array:
-    """Mask of new rows in the group of a sealed row; they must not be trained on."""
+    """Mask of new rows in the group of a sealed row; no model may be trained on them."""
     sealed_groups = {assignment.groups[row] for row in np.flatnonzero(assignment.parts == "test")}
     if not known_assignment or not sealed_groups:
         return np.zeros(len(digests), dtype=bool)
     pairs = zip(assignment.groups, digests, strict=True)
     return np.array(
-        [group in sealed_groups and digest not in known_assignment for group, digest in pairs]
+        [
+            group in sealed_groups and row_digest not in known_assignment
+            for group, row_digest in pairs
+        ]
     )
 
 
@@ -396,7 +412,8 @@ def assign_by_time(
     gap = parse_gap(settings.split.gap, times)
     is_temporal = times.dtype.is_temporal()
     positions = (times.dt.epoch("s") if is_temporal else times).cast(pl.Float64).to_numpy()
-    # Each later part has its own gap: rows within it could leak through lagged features.
+    # Each later part has a gap before it: rows just before its start could leak into it through
+    # lagged features.
     for part in range(1, len(PART_NAMES)):
         if (numbers == part).any():
             start = np.nanmin(positions[numbers == part])
@@ -429,23 +446,25 @@ def parse_gap(gap: str | float, times: pl.Series) -> float:
 
 
 def group_related_rows(
-    parts: pl.DataFrame, features: pl.DataFrame, settings: ProjectSettings
+    table: pl.DataFrame, features: pl.DataFrame, settings: ProjectSettings
 ) -> pl.Series:
-    """The group of each row that must stay in one part, as the digest of one of its rows.
+    """For each row, the key of the rows that must stay in the same part.
 
-    These are the rows of a value of ``data.group``; else rows with equal features and, with
-    ``split.near_duplicates: group``, rows whose texts or images are nearly equal, except for very
-    large groups of those.
+    Rows with the same value of ``data.group`` stay together; without groups, rows with equal
+    features and, with ``split.near_duplicates: group``, rows with nearly equal texts or images. The
+    key of such rows is the feature digest of one of them.
     """
     if settings.split.strategy == "group" and settings.data.group:
-        return parts["group_digest"]
-    feature_digests = parts["feature_digest"]
+        return table["group_digest"]
+    feature_digests = table["feature_digest"]
     if settings.split.near_duplicates == "ignore" or settings.split.strategy == "time":
         return feature_digests
     groups = find_near_duplicates(features, settings)
-    first = feature_digests.rank("min").to_numpy().astype(np.int64) - 1
-    unique = np.unique(first, return_index=True, return_inverse=True)
-    duplicate_pairs = np.stack([unique[1][unique[2]], np.arange(len(feature_digests))], axis=1)
+    # Rows with equal digests have equal ranks; each is paired with the first row of its digest.
+    ranks = feature_digests.rank("min").to_numpy().astype(np.int64) - 1
+    _, first_rows, inverse = np.unique(ranks, return_index=True, return_inverse=True)
+    duplicate_pairs = np.stack([first_rows[inverse], np.arange(len(feature_digests))], axis=1)
+    # A chain of pairs connects a group as well as all of its pairs do.
     near_duplicate_pairs = [np.stack([group[:-1], group[1:]], axis=1) for group in groups]
     representatives = np.arange(len(feature_digests))
     for group in connected_components(

@@ -3,7 +3,7 @@
 Folder of the stage::
 
     <learner>/                     the model, see modeling/fold_models.py
-    augmentation_examples.json     augmented training rows, if training augments
+    augmentation_examples.json     augmented training rows, if the model augments rows in training
 """
 
 from __future__ import annotations

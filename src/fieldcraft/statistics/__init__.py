@@ -1,1 +1,1 @@
-"""Evidence: the ledger, findings, measures, and the statistics behind every claim."""
+"""Statistics on arrays: metrics, intervals, tests, and measures of association and drift."""

@@ -18,14 +18,14 @@ from fieldcraft.core.types import Array
 from fieldcraft.statistics.proportions import wilson_interval
 
 MAX_QUANTILE_BINS = 64
-MIN_ROWS_PER_CLASS = 10
-MIN_MEAN_ROWS_PER_LEVEL = 5.0  # with fewer a column of names would explain any target
-N_PERMUTATIONS = 5
+MIN_ROWS_PER_CLASS = 10  # rarer classes do not count
+MIN_MEAN_ROWS_PER_LEVEL = 5.0  # with fewer, a column of names would explain any target
+N_PERMUTATIONS = 5  # of the target, whose mean accuracy is that of chance
 MAX_OUTLIER_FRACTION = 0.02  # of the rows, which may deviate from a function
 
 
 def sample_rows(n_rows: int, max_rows: int, seed: int = 0) -> Array:
-    """The positions of all rows in order, or of a random sample if there are too many."""
+    """The positions of all rows, or of a random sample if there are too many, in order."""
     if n_rows <= max_rows:
         return np.arange(n_rows)
     return np.sort(np.random.default_rng(seed).choice(n_rows, max_rows, replace=False))
@@ -43,7 +43,8 @@ def to_floats(column: pl.Series) -> Array | None:
 def encode_levels(column: pl.Series, max_bins: int = MAX_QUANTILE_BINS) -> Array:
     """The column as codes from 0: quantile bins of numbers, levels of other types.
 
-    Missing values are a level of their own.
+    Missing values are a level of their own. Of nested types, such as lists, only whether a value is
+    missing counts.
     """
     values = to_floats(column)
     if values is not None:
@@ -63,7 +64,8 @@ def quantile_codes(values: Array, max_bins: int = MAX_QUANTILE_BINS) -> Array:
     if not len(present):
         return np.zeros(len(values), dtype=np.int64)
     distinct_values = np.unique(present)
-    # As many as `association_strength` accepts for so many rows, less one for missing values.
+    # At most as many levels as `association_strength` accepts for this number of rows; one of them
+    # is for missing values.
     max_bins = max(2, min(max_bins, int(len(values) / MIN_MEAN_ROWS_PER_LEVEL) - 1))
     edges = (
         distinct_values
@@ -121,7 +123,8 @@ def association_strength(
 
 def correlation_ratio(codes: Array, y: Array) -> float:
     """The fraction of the variance of the target's ranks that codes explain beyond chance."""
-    # Of the values themselves, a few extreme ones would hide that all others are explained.
+    # Ranks, as a few extreme values would dominate the variance and hide that all others are
+    # explained.
     return explained_variance_fraction(codes, average_ranks(y)[:, None])
 
 
@@ -157,11 +160,11 @@ def explained_variance_fraction(codes: Array, columns: Array) -> float:
 def goodman_kruskal_lambda(codes: Array, y: Array, min_strength: float = 0.0) -> float:
     """The fraction of the errors of guessing a class that knowing the codes removes.
 
-    Goodman and Kruskal's lambda for balanced classes, adjusted for that of permuted targets.
+    Goodman and Kruskal's lambda on balanced classes, less what permuted targets reach by chance.
     Classes with fewer than ten rows are left out. Below ``min_strength`` it may return 0.
     """
-    # Balanced, as the best guess under heavy imbalance is the large class whatever the code, and
-    # lambda would be 0. Permuted, as a rare class has levels of its own by chance alone.
+    # Balanced: under heavy imbalance the largest class is the best guess for every code, and lambda
+    # would be 0. Permuted: a rare class has levels to itself by chance alone.
     is_common = np.bincount(y)[y] >= MIN_ROWS_PER_CLASS
     _, classes = np.unique(y[is_common], return_inverse=True)
     n_classes = int(classes.max()) + 1 if len(classes) else 0
@@ -218,7 +221,13 @@ class ClassLift:
 
 
 def find_best_lift(codes: Array, y: Array, min_rows: int = 30) -> ClassLift:
-    """The code with enough rows under which one class is most nearly certain."""
+    """The code that makes one class most nearly certain, among codes with enough rows.
+
+    Args:
+        codes: from 0, shape (rows,).
+        y: class indexes, shape (rows,).
+        min_rows: smallest number of rows with the code.
+    """
     best = ClassLift(0.0, 0, 0, 0.0, 0)
     if not len(y):
         return best
@@ -230,7 +239,7 @@ def find_best_lift(codes: Array, y: Array, min_rows: int = 30) -> ClassLift:
     for code in np.flatnonzero(contingency.sum(axis=1) >= min_rows):
         n_rows = int(contingency[code].sum())
         class_index = int((contingency[code] / n_rows - class_priors).argmax())
-        # The lower bound, or the best of many codes with few rows each would win by chance.
+        # By the lower bound: of many codes with few rows each, one would win by chance.
         lower_bound = wilson_interval(int(contingency[code, class_index]), n_rows).low
         lift = (
             (lower_bound - class_priors[class_index]) / (1 - class_priors[class_index])
@@ -272,8 +281,8 @@ def entropy(counts: Array) -> float:
 def chatterjee_xi(x: Array, y: Array) -> float:
     """How nearly y is a function of x: 1 for a function, about 0 for unrelated numbers.
 
-    Chatterjee's xi without the 2 % of rows that deviate most. Where values of x repeat, a step
-    function is exact too: the targets of each value do not overlap those of the others.
+    Chatterjee's xi, computed without the 2 % of rows that deviate most. Where values of x repeat, a
+    step function scores 1 too: the targets of one value do not overlap those of another.
 
     Args:
         x: without missing values, shape (rows,).
@@ -283,16 +292,16 @@ def chatterjee_xi(x: Array, y: Array) -> float:
     if n_rows < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return 0.0
     y_ranks = average_ranks(y)
-    # Ties of x in random order, as Chatterjee has it: in the order of the file they might be sorted
-    # by y, and look like a function.
+    # Ties of x are ordered at random, as in Chatterjee's paper: in the order of the file they might
+    # be sorted by y, and look like a function.
     random_order = np.random.default_rng(0).permutation(n_rows)
     order = random_order[np.argsort(x[random_order], kind="stable")]
     rank_steps = np.sort(np.abs(np.diff(y_ranks[order])))
     kept_steps = rank_steps[: max(1, int(len(rank_steps) * (1 - MAX_OUTLIER_FRACTION)))]
-    # xi compares the sum of the steps with its mean for a random order, n**2 / 3 for n ranks. Here
-    # with ties: the number of steps times the mean difference of two ranks (Gini), from the sorted
-    # ranks r as 2 / n**2 * sum((2 i - n - 1) * r). A monotone function, whose steps add up to the
-    # range, scores exactly 1.
+    # xi compares the sum of the steps with its mean for a random order: n**2 / 3 for n ranks if no
+    # two are tied, in general the number of steps times the mean difference of two ranks (Gini),
+    # 2 / n**2 * sum((2 i - n - 1) * r) for sorted ranks r. The smallest possible sum, the range, is
+    # subtracted from both, so that a monotone function scores exactly 1.
     min_total = float(np.ptp(y_ranks))
     weights = 2 * np.arange(1, n_rows + 1) - n_rows - 1
     expected_total = float((weights * np.sort(y_ranks)).sum()) * 2 / n_rows**2 * len(kept_steps)
@@ -305,7 +314,7 @@ def chatterjee_xi(x: Array, y: Array) -> float:
 
 
 def step_function_score(x: Array, y_ranks: Array) -> float:
-    """Rows over the sum of the rank ranges of each value of x: 1 if they do not overlap."""
+    """The number of rows over the summed rank ranges of all values of x: 1 if none overlap."""
     _, codes, counts = np.unique(x, return_inverse=True, return_counts=True)
     if counts.mean() < 2:  # a value of x with one row has a range of one rank, whatever y is
         return 0.0

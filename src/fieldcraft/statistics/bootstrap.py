@@ -18,7 +18,7 @@ Name = TypeVar("Name", bound=Hashable)
 
 N_RESAMPLES = 1_000  # what Efron & Tibshirani advise for percentile intervals
 CONFIDENCE_LEVEL = 0.95
-MAX_WEIGHTS_PER_CHUNK = 4_000_000  # row weights in memory at once
+MAX_WEIGHTS_PER_CHUNK = 4_000_000  # row weights in memory at once, 16 MB
 
 
 @dataclass(frozen=True)
@@ -84,13 +84,13 @@ class BootstrapPlan:
         n_clusters = self.n_rows if cluster_codes is None else int(cluster_codes.max()) + 1
         chunk_size = max(1, min(self.n_resamples, MAX_WEIGHTS_PER_CHUNK // max(self.n_rows, 1)))
         for start in range(0, self.n_resamples, chunk_size):
-            n = min(chunk_size, self.n_resamples - start)
-            # A resample is how often each unit is drawn. Each resample counts in a range of its
-            # own, so that one bincount serves the whole chunk.
-            drawn_indices = rng.integers(0, n_clusters, size=(n, n_clusters))
-            drawn_indices += n_clusters * np.arange(n)[:, None]
-            counts = np.bincount(drawn_indices.ravel(), minlength=n * n_clusters).reshape(
-                n, n_clusters
+            size = min(chunk_size, self.n_resamples - start)
+            # The weight of a unit is how often it is drawn. Each resample has a range of indices of
+            # its own, so that one bincount serves the whole chunk.
+            drawn_indices = rng.integers(0, n_clusters, size=(size, n_clusters))
+            drawn_indices += n_clusters * np.arange(size)[:, None]
+            counts = np.bincount(drawn_indices.ravel(), minlength=size * n_clusters).reshape(
+                size, n_clusters
             )
             counts = counts.astype(np.float32)
             yield base_weights * (counts if cluster_codes is None else counts[:, cluster_codes])
@@ -128,8 +128,8 @@ def percentile_interval(
     if not len(resampled):
         return ConfidenceInterval(float(values[0]), float("nan"), float("nan"), level)
     bounds = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
-    # Chance opens gaps in a resample beyond those of the rows. Uncorrected, the interval of a
-    # calibration error of 0.045 was 0.045 to 0.103, with the estimate at its end.
+    # Resampling adds random gaps to those of the rows. Uncorrected, the interval of a calibration
+    # error of 0.045 was 0.045 to 0.103, with the estimate at its lower end.
     if bias_corrected:
         bounds = np.maximum(bounds - max(resampled.mean() - values[0], 0.0), 0.0)
     return ConfidenceInterval(float(values[0]), float(bounds[0]), float(bounds[1]), level)
@@ -138,13 +138,13 @@ def percentile_interval(
 def paired_comparison(
     a: Array, b: Array, greater_is_better: bool, level: float = CONFIDENCE_LEVEL
 ) -> PairedComparison:
-    """Compare two models by the results of `resample` for each with the same plan.
+    """Compare two models by their results of `resample` with the same plan.
 
     The p-value is two-sided: twice the fraction of resamples on the far side of zero, with one
     added to both counts (Davison & Hinkley 1997, section 4.2.2).
     """
-    # Of the same resamples: what rows have in common, such as being hard, cancels in the
-    # difference, whose interval is far narrower than those of the two models.
+    # Both models have the same resamples, so what makes a row hard for both cancels in the
+    # difference: its interval is far narrower than those of the two models.
     differences = (a - b) if greater_is_better else (b - a)
     resampled = differences[1:][np.isfinite(differences[1:])]
     if not len(resampled):

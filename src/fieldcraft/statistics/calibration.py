@@ -20,7 +20,8 @@ N_BINS = 10
 def apply_temperature(probabilities: Array, temperature: float) -> Array:
     """Probabilities sharpened (temperature below 1) or softened (above 1); rows sum to 1.
 
-    Guo et al., *On Calibration of Modern Neural Networks*, ICML 2017, on log-probabilities.
+    Guo et al., *On Calibration of Modern Neural Networks*, ICML 2017, with log-probabilities as
+    logits, from which they differ by a constant for each row.
     """
     logits = np.log(np.clip(probabilities.astype(np.float64), MIN_PROBABILITY, 1)) / temperature
     logits -= logits.max(axis=1, keepdims=True)
@@ -33,9 +34,9 @@ def temperature_loss(
 ) -> float:
     """Mean log loss of scaled probabilities, plus a normal prior on the log temperature.
 
-    Without the prior a few rows that are all predicted correctly would make a model certain; with
-    many rows it has no effect. Rows count as many as they are effectively (Kish, *Survey Sampling*,
-    1965): those of no weight do not, and the scale of the weights does not matter.
+    Without the prior, a few rows that are all predicted correctly would make a model certain; with
+    many rows it has hardly any effect. It is divided by the effective number of rows (Kish, *Survey
+    Sampling*, 1965), which depends neither on rows of weight 0 nor on the scale of the weights.
     """
     scaled = apply_temperature(probabilities, temperature)
     n_rows = len(scaled)
@@ -50,7 +51,10 @@ def temperature_loss(
 def fit_temperature(
     probabilities: Array, y: Array, weights: Array | None = None, steps: int = 40
 ) -> float:
-    """The temperature with the lowest loss, found by golden-section search on its logarithm."""
+    """The temperature with the lowest loss, found by golden-section search on its logarithm.
+
+    Each step narrows the interval by 0.618: 40 steps leave 2e-8 of the logarithm.
+    """
     if not len(y):
         return 1.0
 
@@ -59,8 +63,8 @@ def fit_temperature(
 
     low, high = np.log(TEMPERATURE_RANGE)
     log_temperature = golden_section_minimum(loss, low, high, steps)
-    # The loss may have more than one valley, and the search end in the wrong one: a temperature is
-    # applied only if it beats none.
+    # The loss may have several local minima, and the search may end in the wrong one: a temperature
+    # is used only if its loss is lower than without scaling.
     return float(np.exp(log_temperature)) if loss(log_temperature) < loss(0.0) else 1.0
 
 

@@ -84,11 +84,11 @@ def matthews_corrcoef(y: Array, predictions: Predictions, weights: Array) -> Arr
 
     Matthews 1975; Gorodkin, *Comparing two K-category assignments*, 2004.
     """
-    w, labels = weights.astype(np.float64), np.union1d(y, predictions.decisions)
+    w, classes = weights.astype(np.float64), np.union1d(y, predictions.decisions)
     total = w.sum(axis=1)
     correct = w @ (predictions.decisions == y)
-    predicted = np.stack([w @ (predictions.decisions == k) for k in labels])
-    actual = np.stack([w @ (y == k) for k in labels])
+    predicted = np.stack([w @ (predictions.decisions == k) for k in classes])
+    actual = np.stack([w @ (y == k) for k in classes])
     numerator = correct * total - (predicted * actual).sum(axis=0)
     # Covariance and variances of the class indicators, each times total**2, which cancels.
     squared_denominator = (total**2 - (predicted**2).sum(axis=0)) * (

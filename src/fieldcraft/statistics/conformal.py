@@ -10,7 +10,7 @@ import numpy as np
 
 from fieldcraft.core.types import Array
 
-MIN_ROWS_PER_BIN = 200  # validation rows behind each width of an interval
+MIN_ROWS_PER_BIN = 200  # validation rows that the width of an interval is taken from
 MAX_BINS = 10
 # A packaged model's probabilities may differ by this much, and ties are common: a class whose
 # probability is exactly the threshold must not drop out of its set.
@@ -19,7 +19,7 @@ RANK_TOLERANCE = 1e-9  # (n + 1) * coverage may be a whole number only up to rou
 
 
 def conformal_quantile(scores: Array, coverage: float, weights: Array | None = None) -> float:
-    """The score that a new row's does not exceed at the target rate; infinite with too few rows.
+    """The bound that the score of a new row keeps at the target rate; infinite with too few rows.
 
     Rows may have weights (Tibshirani et al., *Conformal Prediction Under Covariate Shift*,
     NeurIPS 2019); the new row has the mean weight of the others.
@@ -28,9 +28,9 @@ def conformal_quantile(scores: Array, coverage: float, weights: Array | None = N
         return float("inf")
     weights = np.ones(len(scores)) if weights is None else weights / weights.mean()
     # The new row is exchangeable with the n others, so its score is one of n + 1, and the quantile
-    # is taken among these. Its own weight is unknown; the mean of the others, which is 1 after the
-    # division above, makes the total n + 1 with weights as without. The new row's score may be the
-    # largest: it stands at infinity, which is the answer where the n others do not reach the rank.
+    # is taken among these. Its weight is unknown and taken as the mean of the others, 1 after the
+    # division above, so the total is n + 1 with or without weights. Its score is unknown too and
+    # taken as infinite, which is the result where the n others do not reach the rank.
     order = np.argsort(scores, kind="stable")
     cumulative_weights = np.cumsum(weights[order])
     index = int(np.searchsorted(cumulative_weights, (len(scores) + 1) * coverage - RANK_TOLERANCE))
@@ -40,7 +40,7 @@ def conformal_quantile(scores: Array, coverage: float, weights: Array | None = N
 def class_set_threshold(
     probabilities: Array, y: Array, coverage: float, weights: Array | None = None
 ) -> float:
-    """The least probability of a class in the prediction set (Sadinle et al., JASA 2019)."""
+    """The lowest probability of a class in the prediction set (Sadinle et al., JASA 2019)."""
     # The score is minus the probability of the true class. An infinite quantile, with too few rows,
     # becomes a threshold of 0: every class is in the set.
     return max(-conformal_quantile(-probabilities[np.arange(len(y)), y], coverage, weights), 0.0)
@@ -56,7 +56,7 @@ def class_prediction_sets(probabilities: Array, threshold: float) -> Array:
 def label_set_thresholds(
     probabilities: Array, y: Array, coverage: float, weights: Array | None = None
 ) -> list[float]:
-    """For each label the least probability of a value, 0 or 1, in its prediction set."""
+    """For each label the lowest probability of a value, 0 or 1, in its prediction set."""
     true_probability = np.where(y == 1, probabilities, 1 - probabilities)
     return [
         max(-conformal_quantile(-column, coverage, weights), 0.0) for column in true_probability.T
@@ -81,7 +81,7 @@ def fit_interval_half_widths(
     where errors are large. There are as many bins as the number of rows allows, at most ten.
 
     Returns:
-        ``bin_edges``, and ``half_widths``, one more, both in units of the target.
+        ``bin_edges``, and ``half_widths``, one more of them, both in units of the target.
     """
     edges = bin_edges(predicted, int(np.clip(len(y) // MIN_ROWS_PER_BIN, 1, MAX_BINS)))
     bin_indices = np.searchsorted(edges, predicted, side="right")
@@ -107,7 +107,7 @@ def bin_edges(predicted: Array, n_bins: int) -> Array:
     """Edges of bins of about equal count: between two predicted values, never on one."""
     if not len(predicted):
         return np.zeros(0)
-    # On a value an edge would send a row to either bin by the rounding of a packaged model.
+    # With an edge on a value, the rounding of a packaged model could move a row to the other bin.
     values = np.unique(predicted)
     quantiles = np.quantile(predicted, np.linspace(0, 1, n_bins + 1)[1:-1])
     upper_indices = np.unique(np.searchsorted(values, quantiles))
@@ -116,7 +116,7 @@ def bin_edges(predicted: Array, n_bins: int) -> Array:
 
 
 def prediction_intervals(predicted: Array, fitted: dict[str, list[float]]) -> Array:
-    """The lower and upper end for each predicted value, shape (rows, 2)."""
+    """The lower and upper end of the interval of each predicted value, shape (rows, 2)."""
     bin_indices = np.searchsorted(fitted["bin_edges"], predicted, side="right")
     half_widths = np.asarray(fitted["half_widths"])[bin_indices]
     return np.stack([predicted - half_widths, predicted + half_widths], axis=1)

@@ -28,6 +28,8 @@ def connected_components(n_items: int, pairs: Array) -> list[Array]:
         return item
 
     for left, right in pairs.tolist():
+        # The lower root stays the root, so components are in the order of their first items, and
+        # the sort by size keeps that order for ties.
         lower_root, higher_root = sorted((find_root(left), find_root(right)))
         parent[higher_root] = lower_root
     roots = np.array([find_root(item) for item in range(n_items)], dtype=np.int64)

@@ -1,9 +1,9 @@
 """Drift of rows from a reference: distances between binned counts, and tests of no drift.
 
-The null hypothesis is not that both distributions are equal. Over months, all windows share one
-reference of a few thousand rows, whose own sampling error would be detected and reported as drift.
-It is that the rows come from within a tolerated distance of the distribution that the reference is
-a sample of.
+The null hypothesis is not that the rows have the distribution of the reference counts: over months,
+all windows share one reference of a few thousand rows, and its sampling error alone would be
+reported as drift. The null hypothesis is that the rows come from within a tolerated distance of the
+distribution that the reference is a sample of.
 
 Lin, *Divergence measures based on the Shannon entropy*, IEEE Trans. Inf. Theory 1991; Endres &
 Schindelin, *A new metric for probability distributions*, 2003 (its root is a distance).
@@ -20,11 +20,13 @@ import numpy as np
 from fieldcraft.core.types import Array
 from fieldcraft.statistics.sequential import log_e_value
 
-# Jensen-Shannon distance that is no drift: that of a normal shifted by 0.05 standard deviations.
+# Jensen-Shannon distance that is no drift: as of a normal distribution shifted by 0.05 of its
+# standard deviation.
 MAX_TOLERATED_JS_DISTANCE = 0.02
-# That the reference's true distribution is within the assumed sampling error. At 99 % one of 20
-# columns is outside in a fifth of months: 2.5 % of 40 simulated months had more than one alarm. At
-# 99.8 % none of 60 had, and a shift of 0.2 standard deviations takes 8 windows in place of 7.
+# The probability that the reference is within the assumed sampling error of its true distribution.
+# At 99 %, one of 20 columns is outside in a fifth of the months: 2.5 % of 40 simulated months had
+# more than one alarm. At 99.8 % none of 60 had, and a shift of 0.2 standard deviations is detected
+# in 8 windows instead of 7.
 CONFIDENCE_LEVEL = 0.998
 N_SIMULATED_WINDOWS = 2_000  # for each null distribution
 WINDOW_SIZE_GROWTH = 1.1  # null distributions are simulated for window sizes this factor apart
@@ -95,7 +97,7 @@ class NullDistribution:
     Attributes:
         pooled_bins: the index of the pooled bin of each bin, shape (bins,).
         shape: of the gamma distribution of the divergence in nats.
-        scale: of the same.
+        scale: of the same distribution, in nats.
     """
 
     pooled_bins: Array
@@ -130,8 +132,8 @@ class ReferenceDistribution:
     @property
     def detector_weights(self) -> Array:
         """The weight in a detector of each of the `log_e_values`, which add up to 1."""
-        # Half for the whole distribution, half for shifts: a shift along one direction is detected
-        # with far fewer rows than a difference in any of twenty bins.
+        # Half for the whole distribution, half for shifts: a test in one direction detects a shift
+        # with far fewer rows than a test of differences in any of twenty bins.
         distribution_weights = np.full(len(CALIBRATOR_EXPONENTS), 1 / len(CALIBRATOR_EXPONENTS))
         if self.ordered_bins is None:
             return distribution_weights
@@ -166,7 +168,7 @@ class ReferenceDistribution:
     def null_distribution(self, n_rows: int) -> NullDistribution:
         """The null distribution for windows of about this size, simulated once."""
         # Rounded down: smaller windows diverge more by chance, so p-values are never too small. The
-        # addend keeps an exact power of the factor from being rounded to the size below.
+        # addend keeps rounding errors from moving an exact power of the factor to the size below.
         size_index = max(int(math.log(n_rows) / math.log(WINDOW_SIZE_GROWTH) + 1e-9), 0)
         if size_index not in self.null_distributions:
             self.null_distributions[size_index] = self.simulate_null(
@@ -208,8 +210,8 @@ class ReferenceDistribution:
             n_rows, true_distributions / true_distributions.sum(axis=1, keepdims=True)
         )
         divergences = js_divergence(window_counts, pooled_probabilities[None, :] * self.n_rows)
-        # A gamma distribution through the first two moments gives p-values far below 1 / 2,000,
-        # which the simulated windows themselves cannot.
+        # A gamma distribution with the same mean and variance gives p-values far below 1 / 2,000,
+        # which the 2,000 simulated windows themselves cannot.
         mean, variance = float(divergences.mean()), float(divergences.var())
         if variance <= 0:
             return NullDistribution(pooled_bins, 1.0, 1e-12)
@@ -255,28 +257,32 @@ class ReferenceDistribution:
         return math.log(mean) + math.log1p(max_chi_distance * coefficient_of_variation)
 
 
-def chi2_ppf(level: float, degrees: int) -> float:
-    """A quantile of the chi-square distribution (Wilson & Hilferty 1931)."""
+def chi2_ppf(level: float, degrees_of_freedom: int) -> float:
+    """An approximate quantile of the chi-square distribution (Wilson & Hilferty 1931)."""
     # (X / k)**(1 / 3) is nearly normal with mean 1 - 2 / (9 k) and variance 2 / (9 k). SciPy is no
     # dependency of the monitor.
-    if degrees < 1:
+    if degrees_of_freedom < 1:
         return 0.0
-    ninth = 2 / (9 * degrees)
-    return float(degrees * (1 - ninth + NormalDist().inv_cdf(level) * math.sqrt(ninth)) ** 3)
+    variance = 2 / (9 * degrees_of_freedom)
+    cube_root = 1 - variance + NormalDist().inv_cdf(level) * math.sqrt(variance)
+    return float(degrees_of_freedom * cube_root**3)
 
 
 def gamma_sf(value: float, shape: float, scale: float) -> float:
-    """The probability that a gamma variable exceeds a value (Wilson & Hilferty 1931)."""
+    """The approximate probability that a gamma variable exceeds a value.
+
+    Wilson & Hilferty, *The Distribution of Chi-Square*, 1931.
+    """
     if value <= 0:
         return 1.0
     # A gamma variable is a scaled chi-square with 2 * shape degrees of freedom.
-    ninth = 1 / (9 * shape)
-    z = ((value / (shape * scale)) ** (1 / 3) - (1 - ninth)) / math.sqrt(ninth)
+    variance = 1 / (9 * shape)
+    z = ((value / (shape * scale)) ** (1 / 3) - (1 - variance)) / math.sqrt(variance)
     return 0.5 * math.erfc(z / math.sqrt(2))
 
 
 def chernoff_p_value(count: int, n_rows: int, proportion: float) -> float:
-    """An upper bound on the probability of so many events or more (Chernoff's bound).
+    """An upper bound on the probability of at least this many events (Chernoff's bound).
 
     Args:
         count: rows with the event.
@@ -294,9 +300,9 @@ def chernoff_p_value(count: int, n_rows: int, proportion: float) -> float:
 
 
 def proportion_upper_bound(count: int, n_rows: int) -> float:
-    """An upper confidence bound on the proportion of an event in the reference rows."""
-    # From P - p <= z * sqrt(P / n), solved for P, with sqrt(a + b) <= sqrt(a) + sqrt(b). Without
-    # any event in the reference it is still above 0.
+    """An upper confidence bound on the true proportion of an event, from the reference rows."""
+    # From P - p <= z * sqrt(P / n), solved for P, with sqrt(a + b) <= sqrt(a) + sqrt(b). It is
+    # above 0 even if no reference row has the event.
     z_squared = NormalDist().inv_cdf(CONFIDENCE_LEVEL) ** 2
     proportion, margin = count / max(n_rows, 1), z_squared / max(n_rows, 1)
     return min(proportion + math.sqrt(proportion * margin) + margin, 1.0)

@@ -1,9 +1,9 @@
 """Estimate the fraction of wrong labels from the disagreement of a confident model.
 
-Where classes overlap, a model is wrong when it is unsure and hardly ever else: the more confident
-it is, the fewer labels disagree. Wrong labels disagree at any confidence. So the disagreement among
-the most confident quarter of the rows of each decision is compared with that of the next quarter:
-if it is no lower, it is the fraction of wrong labels. docs/log.md has the figures on 15 data sets.
+Where classes overlap, a model is wrong mostly where it is unsure: the more confident it is, the
+fewer labels disagree. Wrong labels disagree at any confidence. So the disagreement in the most
+confident quarter of the rows of each decision is compared with that in the next quarter: if it is
+no lower, it is the fraction of wrong labels. docs/log.md has the figures on 15 data sets.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ FIRST_QUARTER, FIRST_HALF = 0.25, 0.5  # of the rows of each decision, the most 
 # Limits for the lower end of the interval of the fraction of wrong labels.
 MIN_REPORTED_NOISE = 0.01
 MIN_SIGNIFICANT_NOISE = 0.02
-MIN_KAPPA = 0.5  # where the model is confident; below it the model knows too little to judge
-HIGH_KAPPA = 0.8  # where the model knows nearly everything
+# In the more confident half. A model that knows little disagrees equally in both quarters too.
+MIN_KAPPA = 0.5
+HIGH_KAPPA = 0.8  # from here on the larger ratio is allowed
 # Largest disagreement of the second quarter over that of the first. It was 1.6 to 2.4 on hard data
 # sets as they are and 8.8 on Adult; with 10 % of the labels flipped it was 0.9 to 1.1.
 MAX_DISAGREEMENT_RATIO, MAX_DISAGREEMENT_RATIO_AT_HIGH_KAPPA = 1.5, 2.0

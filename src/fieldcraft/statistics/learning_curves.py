@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 Verdict = Literal["good", "overfit", "underfit", "not_converged"]
-UNFINISHED_EPOCH_FRACTION = 0.95  # of the allowed epochs: after it a best epoch is no minimum
+UNFINISHED_EPOCH_FRACTION = 0.95  # of the allowed epochs; a later best epoch may be no minimum
 MIN_OVERFIT_RISE = 0.1  # relative rise of the validation loss after its best epoch
 MIN_TRAIN_LOSS_FALL = 0.3  # relative fall of the training loss over the same epochs
 MIN_LOSS_GAIN = 0.02  # relative fall of the validation loss from the first epoch to the best
@@ -17,7 +17,7 @@ MIN_LOSS_GAIN = 0.02  # relative fall of the validation loss from the first epoc
 
 @dataclass(frozen=True)
 class LearningCurveDiagnosis:
-    """A verdict on a training, the reason for it, and a recommendation."""
+    """A verdict on a training run, the reason for it, and a recommendation."""
 
     verdict: Verdict
     reason: str
@@ -58,7 +58,8 @@ def diagnose_learning_curves(
             "add more predictive columns, or increase the capacity of the network: lower "
             "model.dropout, raise model.width",
         )
-    # A rise alone may be noise of a small validation set; overfitting also fits the training rows.
+    # A rise alone may be noise of a small validation set. Under overfitting the training loss falls
+    # meanwhile.
     if mean_rise > MIN_OVERFIT_RISE and mean_fall > MIN_TRAIN_LOSS_FALL:
         return LearningCurveDiagnosis(
             "overfit",

@@ -47,7 +47,7 @@ class Predictions:
 
 
 def concat_predictions(parts: Sequence[Predictions]) -> Predictions:
-    """Predictions for several sets of rows, concatenated."""
+    """Concatenate the predictions for several sets of rows, which share one target coverage."""
     outputs, decisions, regions = (
         np.concatenate([getattr(part, name) for part in parts])
         for name in ("outputs", "decisions", "regions")
@@ -67,8 +67,8 @@ class Metric:
         greater_is_better: the direction of the metric.
         compute: from the target, predictions and weights (resamples, rows) to (resamples,).
         unit: ``target`` for the unit of the target, else none.
-        is_biased_upwards: whether resamples overstate it, as they do for gaps that chance alone
-            opens; `percentile_interval` then corrects the bias.
+        is_biased_upwards: whether resamples overstate it, as they do gaps that arise by chance;
+            `percentile_interval` then corrects the bias.
     """
 
     name: str
@@ -139,7 +139,7 @@ def expected_calibration_error(confidence: Array, is_event: Array, weights: Arra
 
     Naeini et al., *Obtaining Well Calibrated Probabilities Using Bayesian Binning*, AAAI 2015.
     """
-    # The bins of the rows themselves serve all resamples. Bins of their own would need a sort each.
+    # All resamples share the bins of the rows: bins of their own would take a sort for each.
     edges = np.unique(np.quantile(confidence, np.linspace(0, 1, N_CALIBRATION_BINS + 1)[1:-1]))
     bin_indices = np.searchsorted(edges, confidence, side="right")
     bin_indicators = np.eye(len(edges) + 1)[bin_indices]

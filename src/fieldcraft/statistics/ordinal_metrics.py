@@ -16,12 +16,12 @@ from fieldcraft.statistics.metrics import (
 
 def quadratic_kappa(y: Array, predictions: Predictions, weights: Array) -> Array:
     """Agreement beyond chance, errors weighted by their squared steps (Cohen 1968)."""
-    classes = predictions.outputs.shape[1]
+    n_classes = predictions.outputs.shape[1]
     w = weights.astype(np.float64)
     observed_cost = w @ ((predictions.decisions - y) ** 2).astype(np.float64)
-    actual = w @ np.eye(classes)[y]
-    predicted = w @ np.eye(classes)[predictions.decisions]
-    class_indices = np.arange(classes)
+    actual = w @ np.eye(n_classes)[y]
+    predicted = w @ np.eye(n_classes)[predictions.decisions]
+    class_indices = np.arange(n_classes)
     costs = (class_indices[:, None] - class_indices) ** 2
     expected_cost = np.einsum("ri,ij,rj->r", actual, costs, predicted)
     # Mean costs are observed / W and expected / W**2, with W the total weight: one W remains.

@@ -1,8 +1,8 @@
 """Performance on labeled production rows, with alarms on degradation only.
 
 Waudby-Smith & Ramdas, *Estimating means of bounded random variables by betting*, JRSS B 2024: bets
-against a mean loss of at most the threshold win only if it is higher. Before labels arrive, the
-accuracy of a classifier is estimated from its calibrated probabilities, as NannyML's CBPE does.
+that the mean loss is above a threshold win in the long run only if it is. Before labels arrive, the
+accuracy of a classifier is estimated from its calibrated probabilities, as in NannyML's CBPE.
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ BET_FRACTIONS = (0.05, 0.1, 0.2, 0.4, 0.8)  # of the largest bet that cannot los
 MEAN_ERRORS_PER_UNIT_LOSS = 5.0  # absolute error, in mean errors, that counts as a loss of 1
 CONFIDENCE_LEVEL = 0.99  # of the upper bound of the reference loss
 MIN_LABELED_ROWS = 50  # below which no performance is reported
-RESET_FRACTION = 0.5  # of the alarm threshold, as a logarithm, from which its delay is counted
-ALARM_DURATION_IN_DELAYS = 3  # delays of detection after which an alarm ends unless repeated
+# Of the logarithm of the alarm threshold: the delay of an alarm is counted from the last block that
+# the detector began at or below it.
+RESET_FRACTION = 0.5
+ALARM_DURATION_IN_DELAYS = 3  # after which an alarm ends unless it is raised again
 
 
 def bounded_losses(decisions_frame: pl.DataFrame, y: Array, error_unit: float) -> Array:
@@ -64,7 +66,7 @@ def bounded_losses(decisions_frame: pl.DataFrame, y: Array, error_unit: float) -
 
 
 def reference_loss(decisions_frame: pl.DataFrame, y: Array) -> Json:
-    """The loss on the evaluation rows, which that in production is compared with.
+    """The loss on the evaluation rows, with which the loss in production is compared.
 
     Returns:
         ``rows``, mean ``loss``, its ``std``, and ``loss_unit``, as `bounded_losses` takes it.
@@ -168,9 +170,11 @@ def detect_degradation(
         n_streams: tests that run in parallel, among which false alarms are shared.
     """
     threshold_loss = loss_threshold(reference, max_degradation)
+    # False alarms are limited per 720 blocks of labeled rows, not per hour, as labels may arrive at
+    # any pace: the rate is that of a month of hourly windows.
     log_threshold = alarm_threshold(HOURS_PER_MONTH, n_streams)
     detector = new_betting_detector()
-    alarm: tuple[int, int] | None = None
+    alarm: tuple[int, int] | None = None  # the block that raised it, and its delay in blocks
     start_block = 0
     # A bet multiplies the stake by 1 + bet * (loss - threshold). With bet = fraction / threshold it
     # is at least 1 - fraction at a loss of 0: the stake stays positive and its logarithm finite,
@@ -185,7 +189,7 @@ def detect_degradation(
             # make the alarm last longer.
             start_block = block_index
         if detector.update(log_winnings) >= log_threshold:
-            # The detector starts anew, so that only further degradation renews the alarm.
+            # The detector restarts, so that only later degraded rows renew the alarm.
             alarm, detector = (block_index, block_index + 1 - start_block), new_betting_detector()
         elif alarm and block_index - alarm[0] > ALARM_DURATION_IN_DELAYS * (1 + alarm[1]):
             alarm = None
@@ -206,7 +210,7 @@ def new_betting_detector() -> EDetector:
 def expected_accuracy(decisions_frame: pl.DataFrame) -> float | None:
     """The accuracy that calibrated probabilities predict; None for numbers.
 
-    It is valid only while the relation of features and target is that of the calibration rows.
+    The estimate holds only while features and target are related as in the calibration rows.
     """
     probability_columns = [
         name for name in decisions_frame.columns if name.startswith("probability_")

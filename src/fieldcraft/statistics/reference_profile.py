@@ -35,8 +35,8 @@ def fit_reference_profile(training: pl.Series, reference: pl.Series) -> Json:
         ``type``, ``bin_counts``, and ``min``, ``max``, ``bin_edges`` and ``quantiles`` of numbers
         and times, or ``categories`` and ``known_categories`` of strings.
     """
-    # Counts are those of rows the model was not trained on: later rows are new to it too, and
-    # training rows would differ from them by overfitting alone, in predictions for example.
+    # The counts are of rows that the model was not trained on, as it is not trained on later rows
+    # either: predictions for training rows would differ from theirs by overfitting alone.
     if training.dtype == pl.String:
         profile = level_bins(training, reference)
     else:
@@ -54,9 +54,9 @@ def prediction_measures(decisions_frame: pl.DataFrame) -> dict[str, pl.Series]:
     """Drift statistics of predictions: the decision, and the probabilities."""
     decision = decisions_frame["prediction"]
     decision_values = decision.cast(pl.Float64 if decision.dtype.is_numeric() else pl.String)
-    probability_columns = [n for n in decisions_frame.columns if n.startswith("probability_")][
-        :MAX_PROBABILITY_COLUMNS
-    ]
+    probability_columns = [
+        name for name in decisions_frame.columns if name.startswith("probability_")
+    ][:MAX_PROBABILITY_COLUMNS]
     return {
         "prediction": decision_values,
         **{name: decisions_frame[name].cast(pl.Float64) for name in probability_columns},
@@ -81,7 +81,7 @@ def numeric_bins(values: Array) -> Json:
 
 def level_bins(training: pl.Series, reference: pl.Series) -> Json:
     """The most frequent categories, and all of the training rows unless they are too many."""
-    # Ties by name, or the bins would depend on the order of the rows.
+    # Ties are ordered by name: otherwise the bins would depend on the order of the rows.
     counts = pl.concat([training, reference]).drop_nulls().value_counts(name="count")
     by_frequency = counts.sort("count", counts.columns[0], descending=[True, False])
     training_levels = training.drop_nulls().unique().sort().to_list()
@@ -124,7 +124,7 @@ def numeric_bin_indices(values: pl.Series, profile: Json) -> Array:
 
 
 def level_bin_indices(values: pl.Series, profile: Json) -> Array:
-    """The index of the bin of each category; unseen only if all of training are known."""
+    """The index of the bin of each category; none is unseen if training had too many to list."""
     index_by_level = {level: index for index, level in enumerate(profile["categories"], 3)}
     index_of_unknown = 1 if profile["known_categories"] is not None else 2
     if profile["known_categories"] is not None:

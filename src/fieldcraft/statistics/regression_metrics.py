@@ -40,7 +40,7 @@ def mean_error(y: Array, predictions: Predictions, weights: Array) -> Array:
 def r2_score(y: Array, predictions: Predictions, weights: Array) -> Array:
     """Fraction of the target's variance that is explained (coefficient of determination)."""
     residual = weighted_mean(prediction_errors(y, predictions) ** 2, weights)
-    # The variance is a difference of two means, which cancels where the mean is far from 0.
+    # The variance is a difference of two means, which would cancel if the mean were far from 0.
     centered = y - y.mean()
     mean_square = weighted_mean(centered**2, weights)
     variance = mean_square - weighted_mean(centered, weights) ** 2

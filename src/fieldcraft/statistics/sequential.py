@@ -1,8 +1,8 @@
 """Sequential tests, whose evidence adds up over time and may be examined after every step.
 
-An e-value is a statistic with a mean of at most 1 under the null hypothesis. Vovk & Wang,
-*E-values: calibration, combination and applications*, Annals of Statistics 2021; Shin, Ramdas &
-Rinaldo, *E-detectors*, 2024 (Shiryaev-Roberts over e-values); Waudby-Smith & Ramdas, *Estimating
+An e-value is a nonnegative statistic with a mean of at most 1 under the null hypothesis. Vovk &
+Wang, *E-values: calibration, combination and applications*, Annals of Statistics 2021; Shin, Ramdas
+& Rinaldo, *E-detectors*, 2024 (Shiryaev-Roberts over e-values); Waudby-Smith & Ramdas, *Estimating
 means of bounded random variables by betting*, JRSS B 2024.
 """
 
@@ -102,13 +102,13 @@ def confidence_sequence(values: Array, confidence_level: float = 0.95) -> tuple[
     """
     values = np.asarray(values, dtype=np.float64)
     count = np.arange(1, len(values) + 1)
-    # Half a value of 1/2, and of variance 1/4, go first: the largest variance that values from 0
-    # to 1 can have keeps the first bets small.
+    # The estimates begin as if from one value, with mean 1/2 and variance 1/4: the largest variance
+    # that values from 0 to 1 can have keeps the first bets small.
     means = (0.5 + np.cumsum(values)) / (count + 1)
     variances = (0.25 + np.cumsum((values - means) ** 2)) / (count + 1)
     previous_means = np.concatenate([[0.5], means[:-1]])[: len(values)]
     previous_variances = np.concatenate([[0.25], variances[:-1]])[: len(values)]
-    # Each bet may depend on the values before it and not on its own, or it would be no fair bet.
+    # A bet may depend only on earlier values: with its own value it would not be a fair bet.
     # Both bounds share the error probability, hence the 2.
     log_threshold = math.log(2 / (1 - confidence_level))
     bets = np.minimum(

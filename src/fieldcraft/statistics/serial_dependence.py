@@ -18,7 +18,7 @@ N_BLOCKS = 20  # of the order, in which `trend` compares means
 MIN_ROWS_PER_BLOCK = 10
 N_PERMUTATIONS = 20
 SHRINKAGE_ROWS = 5.0  # rows with the overall mean that are added to each level
-BACKFITTING_STEP = 0.7  # below 1: columns that say the same would overshoot in turn
+BACKFITTING_STEP = 0.7  # below 1, as redundant columns would overshoot in turn
 N_BACKFITTING_ROUNDS = 4
 MAX_CLASSES = 10
 
@@ -67,8 +67,8 @@ def serial_correlation(columns: Array) -> DependenceTest:
         [lag_one_correlation(rng.permutation(len(columns))) for _ in range(N_PERMUTATIONS)]
     )
     correlation = lag_one_correlation(np.arange(len(columns)))
-    # About 1 / sqrt(rows) is expected; the floor keeps columns of hardly any variation, whose
-    # permutations are all alike, from a division by zero.
+    # About 1 / sqrt(rows) is expected. The floor prevents a division by zero for columns of hardly
+    # any variation, whose permutations are all alike.
     std = max(float(permuted.std()), 1 / len(columns))
     return DependenceTest(max(0.0, correlation), (correlation - float(permuted.mean())) / std)
 
@@ -84,7 +84,7 @@ def residuals_given(columns: Array, codes_by_column: Sequence[Array]) -> Array:
         codes_by_column: the codes of each feature from 0, each of shape (rows,).
     """
     residuals: Array = columns - columns.mean(axis=0)
-    # Shrunk towards the overall mean, which is 0 here: a level of one row would otherwise explain
+    # Shrunk toward the overall mean, which is 0 here: a level of one row would otherwise explain
     # that row completely.
     smoothed_counts = [np.bincount(codes) + SHRINKAGE_ROWS for codes in codes_by_column]
     for _ in range(N_BACKFITTING_ROUNDS):

@@ -14,7 +14,7 @@ ABOVE_ALL_PROBABILITIES = 1 + 1e-6  # above 1, and far enough to survive float32
 def threshold_counts(
     is_positive: Array, score: Array, weights: Array | None = None
 ) -> tuple[Array, Array, Array]:
-    """Distinct scores, highest first, with the true and false positives at each threshold."""
+    """Distinct scores, highest first, with the weight of true and false positives at each."""
     weights = np.ones(len(score)) if weights is None else weights
     order = np.argsort(-score, kind="stable")
     last_of_ties = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)

@@ -1,4 +1,4 @@
-"""What tasks share: defaults, and for classes their order, calibration, decisions and tables."""
+"""Shared parts of the tasks: defaults, and for classes calibration, decisions and tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fieldcraft.statistics import calibration, conformal, thresholds
 from fieldcraft.statistics.metrics import MIN_PROBABILITY, Predictions
 
 REJECTED_FRACTIONS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # points of the rejection curve
-DEFAULT_COVERAGE = 0.9  # of prediction sets and intervals
+DEFAULT_COVERAGE = 0.9  # of the rows whose prediction set or interval contains the truth
 MAX_TARGET_COLUMNS = 200  # with more classes or labels, encoders get no indicator columns
 FAST_TEMPERATURE_STEPS = 12  # enough for early stopping, which fits a temperature every epoch
 
@@ -39,13 +39,13 @@ class BaseTask:
         """Outputs unchanged."""
         return outputs
 
-    def apply_calibration(self, outputs: Array, fitted: Json) -> Array:
+    def apply_calibration(self, outputs: Array, calibration_state: Json) -> Array:
         """Outputs unchanged."""
         return outputs
 
 
 class ClassificationTask(BaseTask):
-    """What binary, multiclass and ordinal tasks share."""
+    """Shared behavior of binary, multiclass and ordinal tasks: one output per class."""
 
     output: Literal["probabilities"] = "probabilities"
 
@@ -53,9 +53,11 @@ class ClassificationTask(BaseTask):
         """The classes in order, the positive one last.
 
         Raises:
-            DataError: fewer than two classes, or a class in the project file that has no row.
+            DataError: there are fewer than two classes, or the project file names a class without
+                rows.
         """
-        # The test file of Adult writes "<=50K." where the training file writes "<=50K".
+        # A label that differs from another one by a final period only is the same class: the test
+        # file of Adult writes "<=50K." where the training file writes "<=50K".
         labels = set(target.drop_nulls().cast(pl.String).unique().to_list())
         labels = {label for label in labels if label.removesuffix(".") not in labels - {label}}
         if len(labels) < 2:
@@ -78,14 +80,14 @@ class ClassificationTask(BaseTask):
         if positive_class is None:
             return sort_labels(labels)
         require_classes("problem.positive_class", [positive_class], labels)
-        others = [label for label in sort_labels(labels) if label != positive_class]
-        return [*others, positive_class]
+        other_classes = [label for label in sort_labels(labels) if label != positive_class]
+        return [*other_classes, positive_class]
 
     def encode(self, target: pl.Series, target_spec: Json) -> Array:
-        """Class index of each row, shape (rows,); a trailing period of a label is ignored.
+        """Class index of each row, shape (rows,); an unknown label may match without its period.
 
         Raises:
-            DataError: a label that is not among the classes.
+            DataError: a label is not among the classes.
         """
         classes = target_spec["classes"]
         labels = target.cast(pl.String)
@@ -104,7 +106,8 @@ class ClassificationTask(BaseTask):
         return class_indices.to_numpy()
 
     def target_indicator_matrix(self, y: Array, target_spec: Json) -> Array:
-        """One column per class but the first; none with very many classes."""
+        """One column per class but the first, shape (rows, classes - 1); none with many classes."""
+        # The first class follows from the others: its indicator is 1 less their sum.
         n_classes = len(target_spec["classes"])
         if n_classes > MAX_TARGET_COLUMNS:
             return np.zeros((len(y), 0))
@@ -125,10 +128,10 @@ class ClassificationTask(BaseTask):
         return raw.softmax(-1)
 
     def validation_loss(self, outputs: Array, y: Array, weights: Array | None = None) -> float:
-        """Log loss at the best temperature: the refinement part of the loss.
+        """Log loss at the best temperature: the loss that calibration cannot remove.
 
-        Networks become overconfident before they stop learning to separate the classes, and the
-        temperature is corrected after training anyway.
+        Networks become overconfident before they stop learning to separate the classes, and
+        calibration corrects the temperature after training anyway.
         Berta et al., *Rethinking Early Stopping: Refine, Then Calibrate*, 2025.
         """
         temperature = calibration.fit_temperature(outputs, y, weights, steps=FAST_TEMPERATURE_STEPS)
@@ -147,7 +150,8 @@ class ClassificationTask(BaseTask):
         )
         calibration_state: Json = {"temperature": temperature, "set_threshold": set_threshold}
         if target_spec.get("reject_fraction"):
-            # The quantile is an upper one, hence the signs. No row is rejected if it is infinite.
+            # The upper quantile of the negated confidence is the lower quantile of the confidence.
+            # With too few rows it is infinite; a threshold of 0 then rejects no row.
             confidence = calibrated.max(axis=1)
             kept_fraction = 1 - target_spec["reject_fraction"]
             calibration_state["reject_threshold"] = max(
@@ -155,12 +159,12 @@ class ClassificationTask(BaseTask):
             )
         return calibration_state
 
-    def apply_calibration(self, outputs: Array, fitted: Json) -> Array:
+    def apply_calibration(self, outputs: Array, calibration_state: Json) -> Array:
         """Probabilities at the fitted temperature."""
-        return calibration.apply_temperature(outputs, fitted["temperature"])
+        return calibration.apply_temperature(outputs, calibration_state["temperature"])
 
     def predictions_from_outputs(
-        self, outputs: Array, target_spec: Json, fitted: Json
+        self, outputs: Array, target_spec: Json, calibration_state: Json
     ) -> Predictions:
         """The most probable or least costly class of each row, and its prediction set."""
         costs = cost_matrix(target_spec.get("costs") or {}, target_spec["classes"])
@@ -169,9 +173,10 @@ class ClassificationTask(BaseTask):
             if costs
             else outputs.argmax(1)
         )
-        regions = conformal.class_prediction_sets(outputs, fitted["set_threshold"])
-        min_confidence = fitted.get("reject_threshold")
-        # Other runtimes round otherwise: a row at the threshold itself must not be rejected.
+        regions = conformal.class_prediction_sets(outputs, calibration_state["set_threshold"])
+        min_confidence = calibration_state.get("reject_threshold")
+        # PyTorch and ONNX Runtime round differently, and a row exactly at the threshold must be
+        # accepted by both: hence the tolerance.
         is_confident = (
             None
             if min_confidence is None
@@ -182,7 +187,7 @@ class ClassificationTask(BaseTask):
     def to_frame(self, predictions: Predictions, target_spec: Json) -> pl.DataFrame:
         """Columns ``prediction``, ``probability_<class>`` and ``prediction_set``.
 
-        With problem.reject_fraction also ``confident``: false for the rows to leave to a person.
+        With problem.reject_fraction also ``confident``: false for rows that a person should decide.
         """
         classes = target_spec["classes"]
         class_names = pl.Series("prediction", classes, dtype=pl.String)
@@ -217,7 +222,7 @@ class ClassificationTask(BaseTask):
 
 
 def target_coverage(target_spec: Json) -> float:
-    """The fraction of rows whose prediction set or interval shall hold the truth."""
+    """The fraction of rows whose prediction set or interval should contain the truth."""
     return float(target_spec.get("coverage", DEFAULT_COVERAGE))
 
 
@@ -233,7 +238,7 @@ def classification_tables(y: Array, predictions: Predictions, target_spec: Json)
 
 
 def rejection_curve(y: Array, predictions: Predictions) -> list[Json]:
-    """Accuracy on the remaining rows when the least confident fraction is rejected.
+    """Accuracy on the accepted rows when the least confident fraction is rejected.
 
     Chow, *On Optimum Recognition Error and Reject Tradeoff*, IEEE Trans. Inf. Theory, 1970.
     """
@@ -242,14 +247,14 @@ def rejection_curve(y: Array, predictions: Predictions) -> list[Json]:
     is_correct = (predictions.decisions == y)[order]
     points = []
     for fraction in REJECTED_FRACTIONS:
-        answered = is_correct[: max(round(len(is_correct) * (1 - fraction)), 1)]
-        points.append({"reject_fraction": fraction, "accuracy": float(answered.mean())})
+        is_correct_accepted = is_correct[: max(round(len(is_correct) * (1 - fraction)), 1)]
+        points.append({"reject_fraction": fraction, "accuracy": float(is_correct_accepted.mean())})
     return points
 
 
 def join_selected_labels(selected: Array, labels: Sequence[str]) -> pl.Series:
     """Join the selected labels of each row by ``|``; `selected` has shape (rows, labels)."""
-    # Most rows repeat one of few combinations, so each is joined only once.
+    # Few combinations of labels occur in most rows, so each combination is joined only once.
     joined_by_key: dict[bytes, str] = {}
     keys = [row.tobytes() for row in np.packbits(selected.astype(bool), axis=1)]
     for key, row in zip(keys, selected, strict=True):
@@ -261,10 +266,13 @@ def join_selected_labels(selected: Array, labels: Sequence[str]) -> pl.Series:
 def cost_matrix(
     costs: Mapping[str, Mapping[str, float]], classes: Sequence[str]
 ) -> list[list[float]] | None:
-    """The cost matrix, shape (actual, predicted); mistakes that are not listed cost 1.
+    """The cost matrix, shape (actual, predicted); errors that are not listed cost 1.
+
+    Returns:
+        None if the project file sets no costs.
 
     Raises:
-        DataError: a class that has no row, or a cost below 0.
+        DataError: a class has no rows, or a cost is below 0.
     """
     if not costs:
         return None
@@ -278,7 +286,7 @@ def cost_matrix(
         raise DataError(
             "a cost is below 0",
             detail=f"problem.costs: {negative_costs[0]:g}",
-            hint="give what each mistake costs beyond a correct decision",
+            hint="give what each error costs beyond a correct decision",
         )
     return [
         [
@@ -306,7 +314,7 @@ def require_classes(setting: str, labels: Sequence[str], classes: Sequence[str])
 
 
 def sort_labels(labels: Sequence[str]) -> list[str]:
-    """Sort labels naturally: numbers by value, before words by letter.
+    """Sort labels naturally: numbers by value, then words alphabetically.
 
     >>> sort_labels(["10", "9", "b", "a"])
     ['9', '10', 'a', 'b']
@@ -331,7 +339,7 @@ def confusion_matrix(y: Array, decisions: Array, n_classes: int) -> list[list[in
 
 
 def per_class_metrics(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> list[Json]:
-    """Rows, precision and recall of each class, from a confusion matrix; None if undefined."""
+    """Rows, precision and recall of each class from a confusion matrix; None where undefined."""
     counts = np.asarray(matrix)
     metrics = []
     for i, label in enumerate(classes):

@@ -59,6 +59,15 @@ def test_a_copy_is_made_once(tmp_path: Path) -> None:
     assert decompressed_copy(SourceLocation(str(path)), tmp_path / "s") == copy
 
 
+def test_the_name_of_a_copy_fits_the_limit_of_the_file_system(tmp_path: Path) -> None:
+    path = tmp_path / ("表" * 80) / "数据.csv.gz"  # 240 bytes in the name of the folder alone
+    path.parent.mkdir()
+    path.write_bytes(gzip.compress(b"a,b\n"))
+    copy = decompressed_copy(SourceLocation(str(path)), tmp_path / "s")
+    assert copy.read_bytes() == b"a,b\n"
+    assert copy.name.endswith("表%s数据.csv.gz.unpacked")
+
+
 def test_damaged_archives_and_bombs_leave_no_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.pretrained_weights import has_linear_layers
+from fieldcraft.data.pretrained_weights import has_linear_layers, use_base_folder
 from fieldcraft.data.schema import Column
 from fieldcraft.kinds.image import class_checks
 from fieldcraft.kinds.image.checks import ShortcutFeatures
@@ -131,6 +131,16 @@ def test_lora_without_linear_layers_is_an_error_before_training(
         with pytest.raises(DataError, match="is invalid") as error:
             ImageEncoder([column]).precompute(pl.DataFrame({"photo": ["a.png"]}))
         assert "linear layers" in error.value.hint
+
+
+def test_lora_is_checked_in_a_folder_relative_to_the_project(tmp_path: Path) -> None:
+    name = Path(write_tiny_backbone(tmp_path, "resnet")).name
+    column = Column("photo", "image", {"encoder": f"./{name}", "finetune": "lora"})
+    with use_base_folder(tmp_path):
+        findings = run_check(UnsupportedLora(), data_context({"photo": ["a.png"]}, photo=column))
+        assert [finding.severity for finding in findings] == ["error"]
+        with pytest.raises(DataError, match="is invalid"):
+            ImageEncoder([column]).precompute(pl.DataFrame({"photo": ["a.png"]}))
 
 
 @pytest.mark.parametrize(

@@ -184,7 +184,7 @@ def test_weights_are_loaded_from_archives_and_projects(bundle: Path, tmp_path: P
 
 def test_a_bundle_without_images_is_an_error(bundle: Path, tmp_path: Path) -> None:
     model = (bundle / "members" / "network-0" / "model.onnx").read_bytes()
-    with pytest.raises(DataError, match="has no photos") as error:
+    with pytest.raises(DataError, match="has no photo columns") as error:
         load_transferred_weights(write_bundle(tmp_path / "b", "number", model))
     assert "number" in error.value.detail
 

@@ -74,6 +74,14 @@ def test_twenty_distinct_texts_are_needed(n_distinct: int, reported: bool) -> No
     assert bool(run_check(Boilerplate(), data_context({"a": texts}, a="text"))) is reported
 
 
+@pytest.mark.parametrize("word", ["cafe\u0301", "\U0001f468\u200d\U0001f469\u200d\U0001f467"])
+def test_combining_characters_are_found_at_the_end(word: str) -> None:
+    texts = [f"{text} sent from the {word}" for text in TEXTS]
+    (finding,) = run_check(Boilerplate(), data_context({"a": texts}, a="text"))
+    assert (finding.evidence["where"], finding.evidence["texts"]) == ("end", len(TEXTS))
+    assert finding.evidence["characters"] == len(f". sent from the {word}")
+
+
 def test_long_boilerplate_is_truncated_in_the_title() -> None:
     start = "We thank you for your message and will answer it as soon as we can do so"
     texts = [f"{start} {i} {text}" for i, text in enumerate(TEXTS)]

@@ -106,7 +106,7 @@ class InMemoryBlocks:
 
     def read_block(self, number: int) -> Block:
         """Return the rows of a block."""
-        # Which block a rejected line is from is unknown; with the first, each is reported once.
+        # The block of a rejected line is unknown; in the first block, each is reported once.
         start, end = self.row_offsets[number], self.row_offsets[number + 1]
         return Block(self.frame[start:end], () if number else self.rejects)
 
@@ -120,7 +120,7 @@ def split_into_blocks(result: ReadResult, options: ReadOptions) -> InMemoryBlock
         for line, file in zip(result.malformed_lines, files, strict=True)
     )
     height = result.frame.height
-    # The size of selected columns only, as these are what the model processes at once.
+    # The size of the selected columns only, since the model processes only these.
     step = max(1, int(options.block_bytes * height / max(frame.estimated_size(), 1)))
     row_offsets = (*range(0, height, step), height) if height else (0, 0)
     return InMemoryBlocks(frame, tuple(result.frame.columns), rejects, row_offsets)

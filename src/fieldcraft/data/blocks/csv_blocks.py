@@ -1,8 +1,8 @@
 """Delimited text in blocks of whole rows, with the same cells as if it were read at once.
 
-A newline ends a row where the number of quotes before it is even, as long as all quotes follow the
+A newline ends a row if the number of quotes before it is even, provided that all quotes follow the
 rules of CSV; in a block where one does not, the csv module finds the end of the row. If the start
-of a file does not determine its dialect and columns, the file is one block.
+of a file does not determine its dialect and columns, the whole file is one block.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from fieldcraft.data.blocks.text_files import decode_lines, detect_file_encoding
 from fieldcraft.data.csv_fast_path import (
     NEWLINE,
     QUOTE,
-    are_quotes_regular,
     find_positions,
+    is_quoting_regular,
     parse_csv_fast,
 )
 from fieldcraft.data.csv_parser import (
@@ -50,7 +50,7 @@ from fieldcraft.data.csv_sniffer import (
 )
 
 SAMPLE_BYTES = 4 * SAMPLE_CHARS  # a character has at most four bytes in UTF-8
-MIN_READ_BYTES = 1 << 16  # read at a time where a row is longer than a block
+MIN_READ_BYTES = 1 << 16  # read at a time if a row is longer than a block
 
 
 @dataclass(frozen=True)
@@ -206,10 +206,10 @@ def open_csv_blocks(path: Path, name: str, options: ReadOptions) -> CsvBlocks:
 
 def can_split_into_blocks(dialect: CsvDialect, header: Header, options: ReadOptions) -> bool:
     """Return whether blocks are certain to give the same cells as the whole file."""
-    # Whether a column without a name is dropped depends on its cells in all of the file.
+    # Whether a column without a name is dropped depends on its cells in the whole file.
     unnamed_columns = header.names[len(header.names) - header.n_unnamed :]
-    are_unneeded = options.columns is not None and not options.columns.intersection(unnamed_columns)
-    return dialect.delimiter.isascii() and (not unnamed_columns or are_unneeded)
+    is_any_selected = options.columns is None or bool(options.columns.intersection(unnamed_columns))
+    return dialect.delimiter.isascii() and not (unnamed_columns and is_any_selected)
 
 
 def detect_header(
@@ -239,7 +239,7 @@ def detect_header(
     n_lines_above = rows[header.n_rows - 1][1] if header.n_rows else 0
     lines_above = lines[:n_lines_above]
     declaration_bytes = len(sep_line[0]) if sep_line else 0
-    # Four bytes per character and two for the newline: the encoding is not known here.
+    # At most four bytes per character and two for the newline, whatever the encoding.
     return header, sum(4 * len(line) + 2 for line in lines_above) + declaration_bytes + 2
 
 
@@ -293,11 +293,12 @@ def read_rows_at(stream: BinaryIO, start: int, min_bytes: int, delimiter: str) -
     stream.seek(start)
     data = stream.read(min_bytes)
     while (end := find_row_end(data, min_bytes, bool(delimiter))) is None:
-        more = stream.read(max(MIN_READ_BYTES, len(data)))  # doubled each time: linear in total
-        if not more:
+        # Doubled each time, so that the total work is linear in the length of the row.
+        next_bytes = stream.read(max(MIN_READ_BYTES, len(data)))
+        if not next_bytes:
             end = len(data)
             break
-        data += more
+        data += next_bytes
     data = data[:end]
     if delimiter and b'"' in data and not has_regular_quotes(data, delimiter):
         return read_rows_at_strict(stream, start, min_bytes, delimiter)
@@ -323,21 +324,21 @@ def has_regular_quotes(data: bytes, delimiter: str) -> bool:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     codes = np.frombuffer(data if data.endswith(b"\n") else data + b"\n", np.uint8)
     assert codes[-1] == NEWLINE
-    return are_quotes_regular(codes, find_positions(codes, QUOTE), ord(delimiter))
+    return is_quoting_regular(codes, find_positions(codes, QUOTE), ord(delimiter))
 
 
 def read_rows_at_strict(stream: BinaryIO, start: int, min_bytes: int, delimiter: str) -> bytes:
-    """Read the same with the csv module, for text with stray quotes."""
+    """Read as `read_rows_at` does, but with the csv module, for text with stray quotes."""
     stream.seek(start)
-    # The end of the last line that was read, and whether the reader has got all of it: a line of
-    # the file has several rows if its newlines are lone carriage returns.
+    # The end of the last line read, and whether the reader has received all of it: a line of the
+    # file has several rows if these end in lone carriage returns.
     position, is_line_complete = start, True
 
     def iter_lines() -> Iterator[str]:
         nonlocal position, is_line_complete
         for raw in stream:
             position += len(raw)
-            # Latin-1 decodes any byte, and quotes, delimiters and newlines are ASCII.
+            # Latin-1 decodes any byte; quotes, delimiters and newlines are ASCII.
             *parts, last = normalize_newlines(raw.decode("latin-1")).removesuffix("\n").split("\n")
             is_line_complete = False
             yield from (f"{part}\n" for part in parts)

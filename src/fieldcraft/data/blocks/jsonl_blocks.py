@@ -116,7 +116,7 @@ def open_jsonl_blocks(path: Path, name: str, options: ReadOptions) -> JsonlBlock
     encoding, size = detect_file_encoding(path), path.stat().st_size
     fields: dict[str, FieldTypes] = {}
     ranges: list[ByteRange] = []
-    # One pass over the whole file, as a single text value in its last line makes a field text.
+    # One pass over the whole file, since a text value in the last line makes a field text.
     current = ByteRange(0, 0, 0)
     for line in iter_lines(path, encoding, ByteRange(0, size, 0)):
         observe_line(line, fields, name)
@@ -124,7 +124,7 @@ def open_jsonl_blocks(path: Path, name: str, options: ReadOptions) -> JsonlBlock
             ranges.append(current)
             current = ByteRange(current.end, current.end, current.last_line)
         current = ByteRange(current.start, line.end, current.lines_before, line.number)
-    # Up to the end of the file: blank lines after the last record belong to some block too.
+    # Up to the end of the file: blank lines after the last record belong to the last block.
     ranges.append(replace(current, end=size))
     names = (
         validate_names(options.column_names, len(fields)) if options.column_names else list(fields)

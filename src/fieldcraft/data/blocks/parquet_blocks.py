@@ -27,7 +27,7 @@ class ParquetBlocks:
         name: name of the file in messages.
         options: columns and size of blocks.
         columns: names of all columns.
-        selected_columns: names in the file of the columns to read.
+        selected_columns: names of the columns to read, as they are in the file.
         image_columns: columns with photos.
         row_offsets: first row of each block, and the number of rows at the end.
     """
@@ -107,7 +107,7 @@ def open_parquet_blocks(path: Path, name: str, options: ReadOptions) -> ParquetB
     except (pl.exceptions.PolarsError, OSError) as error:
         raise damaged_file_error(name, error) from error
     bytes_per_row = max(1, int(sample.estimated_size() / max(sample.height, 1)))
-    # Blocks smaller than 1,000 bytes are asked for in tests alone.
+    # Only tests request blocks smaller than 1,000 bytes.
     min_rows = 1 if options.block_bytes < MIN_BLOCK_ROWS else MIN_BLOCK_ROWS
     step = (
         IMAGE_ROWS_AT_ONCE

@@ -91,7 +91,7 @@ def open_file_blocks(
     location: SourceLocation, source_name: str, options: ReadOptions, scratch_folder: Path
 ) -> TableBlocks:
     """Open one file in blocks."""
-    # Blocks are read by offset and from several threads, so the text must be on disk, seekable.
+    # Several threads read blocks by their offsets, so the text must be a seekable file.
     path = decompressed_copy(location, scratch_folder)
     if source_name in TEXT_SOURCES:
         path = utf8_copy(path, location, scratch_folder)
@@ -114,13 +114,13 @@ def open_concatenated_blocks(
         open_file_blocks(location, source_name, options, scratch_folder) for location in locations
     ]
     if len(files) == 1:
-        return files[0]  # whose rejected lines need no file name
+        return files[0]  # its rejected lines need no file name
     nonempty_files = [
         (location.name, blocks)
         for location, blocks in zip(locations, files, strict=True)
         if blocks.columns
     ]
-    # One type for all blocks: `concat_column` decides on mixed types from all files at once.
+    # All blocks must have the same types; for mixed ones, `concat_column` needs all files at once.
     if not nonempty_files or len({column_types(blocks) for _, blocks in nonempty_files}) > 1:
         return None
     frames = [(name, pl.DataFrame(schema=list(blocks.columns))) for name, blocks in nonempty_files]
@@ -141,13 +141,13 @@ def column_types(blocks: TableBlocks) -> frozenset[tuple[str, str]]:
 
 
 def file_stamps(source: str | Path) -> list[list[str | int]]:
-    """Return path, size and time of each file of a table, or a digest: they change if it does.
+    """Return values that change with a table: path, size and time of each file, or a digest.
 
     Raises:
         DataError: the table is missing or of an unknown format.
     """
     location = SourceLocation(str(source))
-    # A database changes without its file, while the new rows are in the log beside it.
+    # New rows of a database may be in the log beside it only, so its file does not change.
     if location.scheme:
         return [[location.address, find_source(location).digest(location)]]
     locations = [location] if location.is_file else list_files(location)

@@ -31,6 +31,7 @@ from fieldcraft.data.text_encoding import (
     reject_known_format,
 )
 
+MAX_COPY_NAME_BYTES = 200
 CP1252, LATIN1, UTF8, UTF8_SIG = "cp1252", "latin-1", "utf-8", "utf-8-sig"
 
 
@@ -59,8 +60,10 @@ def decompressed_copy(location: SourceLocation, scratch_folder: Path) -> Path:
 
 
 def copy_name(location: SourceLocation) -> str:
-    """Return the name of a copy: the path, escaped, cut to what file systems allow in a name."""
-    return os.path.abspath(location.address).replace("%", "%%").replace("/", "%s")[-200:]
+    """Return the name of a copy: the end of the escaped path, since names have a maximum length."""
+    escaped_path = os.path.abspath(location.address).replace("%", "%%").replace("/", "%s")
+    # The limit of file systems, 255, counts bytes; the rest is for the suffixes of copies.
+    return os.fsencode(escaped_path)[-MAX_COPY_NAME_BYTES:].decode(errors="ignore")
 
 
 def write_once(path: Path, blocks: Iterator[bytes]) -> Path:
@@ -68,11 +71,11 @@ def write_once(path: Path, blocks: Iterator[bytes]) -> Path:
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    # One name for all attempts: a copy is large, and what a killed process left is overwritten.
+    # One name for all attempts: copies are large, so what a killed process left is overwritten.
     temporary_path = path.with_name(f"{path.name}.tmp")
     with temporary_path.open("wb") as stream:
         stream.writelines(blocks)
-    # Synced, as the next run trusts a copy that exists and resumes from blocks of it.
+    # Synced, since the next run trusts an existing copy and resumes from its blocks.
     files.publish_file(temporary_path, path)
     return path
 
@@ -87,7 +90,7 @@ def iter_decompressed(location: SourceLocation) -> Iterator[bytes]:
     with gzip_errors(location.name), gzip.open(location.path) as stream:
         while block := stream.read(READ_BLOCK_BYTES):
             size += len(block)
-            # The copy goes to disk, so the limit of memory does not apply, that of the ratio does.
+            # The copy is on disk, so only the limit of the ratio applies, not that of memory.
             if size > MIN_BOMB_BYTES and size > MAX_COMPRESSION_RATIO * compressed_bytes:
                 reject_decompression_bomb(size, compressed_bytes, location.name)
             yield block
@@ -101,21 +104,21 @@ def utf8_copy(path: Path, location: SourceLocation, scratch_folder: Path) -> Pat
     """
     with path.open("rb") as stream:
         sample = stream.read(max(SAMPLE_BYTES, file_signature.HEAD_BYTES))
-    wide_encoding_name = next((encoding for bom, encoding in BOMS if sample.startswith(bom)), None)
-    if wide_encoding_name is None:
+    wide_encoding = next((encoding for bom, encoding in BOMS if sample.startswith(bom)), None)
+    if wide_encoding is None:
         reject_known_format(sample, location.name)
-        wide_encoding_name = detect_utf16(sample[:SAMPLE_BYTES])
-    if wide_encoding_name is None:
+        wide_encoding = detect_utf16(sample[:SAMPLE_BYTES])
+    if wide_encoding is None:
         reject_binary(sample[:SAMPLE_BYTES].rstrip(b"\0"), location.name)
         return path
     return write_once(
-        scratch_folder / f"{copy_name(location)}.utf8", iter_as_utf8(path, wide_encoding_name)
+        scratch_folder / f"{copy_name(location)}.utf8", iter_as_utf8(path, wide_encoding)
     )
 
 
 def iter_as_utf8(path: Path, encoding: str) -> Iterator[bytes]:
     """Yield the text of a file in UTF-8, block by block."""
-    # A byte order mark comes first, or a character of the text could be taken for one.
+    # A byte order mark comes first; otherwise one in the text could be mistaken for it.
     yield codecs.BOM_UTF8
     decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
     with path.open("rb") as stream:

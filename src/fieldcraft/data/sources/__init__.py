@@ -1,1 +1,1 @@
-"""Where tables come from: forms of file, archives, folders and databases, one module each."""
+"""Sources of tables: file formats, archives, folders and databases, one module each."""

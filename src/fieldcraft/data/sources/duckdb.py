@@ -20,8 +20,8 @@ from fieldcraft.data.dataframes import normalize_dtypes, rename_columns
 from fieldcraft.data.location import SourceLocation
 from fieldcraft.data.source import ReadResult
 
-# One thread, so that the order of rows does not depend on the machine; and no access to other
-# files, URLs or Python variables, since the query may come from a project file of someone else.
+# One thread, so that the order of rows does not depend on the machine. No access to other files,
+# URLs or Python variables, since the query may come from someone else's project file.
 CONNECTION_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "threads": 1,
     "enable_external_access": False,
@@ -52,7 +52,7 @@ class DuckDbSource:
         """
         request = parse_database_url(location)
         extras.require_extra("duckdb")
-        import duckdb  # an extra, so it is imported only when a DuckDB table is read
+        import duckdb  # of an extra, so it is imported only when a DuckDB table is read
 
         try:
             with closing(
@@ -75,7 +75,7 @@ class DuckDbSource:
             raise DataError(
                 f"{request.path.name} cannot be read as a DuckDB database",
                 detail=str(error).splitlines()[0],
-                hint="check that it is one, that the query is a SELECT that runs in it, "
+                hint="check that it is one, that the query is a valid SELECT statement, "
                 "and that no other program has it open",
             ) from error
         return ReadResult(normalize_dtypes(rename_columns(frame, names)))

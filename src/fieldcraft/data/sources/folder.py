@@ -45,7 +45,7 @@ class FolderSource:
         """Return the digest of the names and contents of the files."""
         if image_names := list_images(location):
             return images_digest(root_folder(location), image_names)
-        # Names count too, since they decide the order of the rows.
+        # Names count too, since they determine the order of the rows.
         tables, _ = find_table_files(location)
         return digest.of_json(file_digests(tables, root_folder(location)))
 
@@ -83,12 +83,14 @@ def list_files(location: SourceLocation) -> list[SourceLocation]:
 
 def list_images(location: SourceLocation) -> list[str]:
     """List the photos below a folder, or of a pattern, as relative paths; none beside a table."""
-    # A table wins: its cells may name the photos beside it.
+    # Tables take precedence: their cells may name the photos beside them.
     files, root = list_files(location), root_folder(location)
     if any(matching_source(file) for file in files):
         return []
     if location.is_pattern:
-        return [f.path.relative_to(root).as_posix() for f in files if is_image(f.path.name)]
+        return [
+            file.path.relative_to(root).as_posix() for file in files if is_image(file.path.name)
+        ]
     return find_images(root) if root.is_dir() else []
 
 

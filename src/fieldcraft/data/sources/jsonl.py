@@ -18,7 +18,7 @@ from fieldcraft.data.text_encoding import decode_text
 
 
 class JsonLinesSource:
-    """Files of records; numbers stay numbers, and a field of mixed types becomes text."""
+    """Files of records; numbers stay numbers, and fields of mixed types become text."""
 
     name = "jsonl"
     address_forms = (".jsonl", ".ndjson")
@@ -65,7 +65,7 @@ def parse_record(line: str) -> dict[str, Any]:
     """Parse the record on a line.
 
     Raises:
-        ValueError: it is not JSON, not a record, or has a field twice.
+        ValueError: it is not JSON, not a record, has a field twice, or has a lone surrogate.
     """
     try:
         record = json.loads(line, object_pairs_hook=reject_duplicate_fields)
@@ -74,9 +74,8 @@ def parse_record(line: str) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise ValueError(f"a {type(record).__name__}, not a record")
     if "\\u" in line:
-        json.dumps(
-            record, ensure_ascii=False
-        ).encode()  # fails for a lone surrogate, which no frame holds
+        # Raises UnicodeEncodeError, a ValueError, for a lone surrogate, which frames cannot hold.
+        json.dumps(record, ensure_ascii=False).encode()
     return record
 
 
@@ -86,7 +85,7 @@ def reject_duplicate_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     Raises:
         ValueError: a field occurs twice.
     """
-    # json keeps the last of two values in silence, which would lose data.
+    # The json module silently keeps the last of two values, which would lose data.
     record = dict(pairs)
     if len(record) < len(pairs):
         raise ValueError("a field occurs twice")

@@ -44,10 +44,10 @@ class ParquetSource:
 
 
 def read_parquet(location: SourceLocation) -> pl.DataFrame:
-    """Read all rows; cells with photos in batches, since all of them may not fit in memory."""
+    """Read all rows; photos in batches, since all of them may not fit in memory."""
     data = location.read_bytes()
-    binary_columns = [name for name, dtype in pl.read_parquet_schema(io.BytesIO(data)).items()
-             if can_hold_files(dtype)]  # fmt: skip
+    schema = pl.read_parquet_schema(io.BytesIO(data))
+    binary_columns = [name for name, dtype in schema.items() if can_hold_files(dtype)]
     if not binary_columns:
         return pl.read_parquet(io.BytesIO(data))
     rows = pl.scan_parquet(io.BytesIO(data))
@@ -56,7 +56,7 @@ def read_parquet(location: SourceLocation) -> pl.DataFrame:
         extract_embedded_files(rows.slice(start, IMAGE_ROWS_AT_ONCE).collect())
         for start in range(0, height, IMAGE_ROWS_AT_ONCE)
     ]
-    # A column counts as photos if any batch has one; the batches without are converted as well.
+    # A column is one of photos if any batch has a photo; then all batches are converted.
     image_columns = {
         name for part in parts for name in binary_columns if part.schema[name] == pl.String
     }

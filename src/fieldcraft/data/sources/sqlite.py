@@ -45,12 +45,12 @@ class SqliteSource:
         """
         request = parse_database_url(location)
         try:
-            # By URI, for mode=ro: without it a mistyped path would create an empty database, and a
-            # query could write.
+            # A URI, since only it takes mode=ro: otherwise a mistyped path would create an empty
+            # database, and a query could write.
             with closing(
                 sqlite3.connect(f"file:{quote(str(request.path))}?mode=ro", uri=True)
             ) as db:
-                # SQLite does not check that text is UTF-8, and Python would raise on it.
+                # SQLite does not check that text is UTF-8, and Python would raise an error.
                 db.text_factory = decode_cell
                 tables = {name: quote_identifier(name) for (name,) in db.execute(TABLES_QUERY)}
                 cursor = db.execute(build_query(request, tables))
@@ -60,7 +60,7 @@ class SqliteSource:
             raise DataError(
                 f"{request.path.name} cannot be read as an SQLite database",
                 detail=f"{error}; query: {request.query}" if request.query else str(error),
-                hint="check that it is one, that the query is a SELECT that runs in it, "
+                hint="check that it is one, that the query is a valid SELECT statement, "
                 "and that no other program is writing to it",
             ) from error
         columns = zip(*rows, strict=True) if rows else [()] * len(fields)
@@ -73,7 +73,7 @@ class SqliteSource:
 
 
 def decode_cell(data: bytes) -> str:
-    """Decode a cell, also one that is not UTF-8 as SQLite expects."""
+    """Decode a cell: UTF-8 as SQLite expects, or else Windows-1252 or Latin-1."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:

@@ -101,7 +101,7 @@ def read_members(
     # The sizes that the archive declares are checked before anything is unpacked; they may be
     # wrong, so `read_decompressed` counts the bytes as well.
     reject_decompression_bomb(sum(info.file_size for info in table_infos), compressed_bytes, name)
-    # Tables alone are decompressed: photos beside them may be large, and are not read.
+    # Only tables are decompressed: photos beside them may be large, and are not read.
     locations: list[SourceLocation] = []
     for location, info in zip(tables, table_infos, strict=True):
         with archive.open(info) as stream:
@@ -122,10 +122,10 @@ def reject_unsafe_member(info: zipfile.ZipInfo, name: str) -> None:
     """Check that a member is not encrypted, not a link, and stays inside the archive.
 
     Raises:
-        DataError: it is, or its name leads out of the archive.
+        DataError: it is encrypted, a link, or its name leads out of the archive.
     """
     path = PurePosixPath(info.filename.replace("\\", "/"))
-    # "Zip Slip": absolute names, `..` and drive letters would lead to other folders.
+    # The "Zip Slip" attack: absolute names, `..` and drive letters lead to other folders.
     leads_out = path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", info.filename)
     if info.flag_bits & ENCRYPTED_FLAG:
         reason, hint = "is encrypted", "unpack it with its password, and give the path of the table"

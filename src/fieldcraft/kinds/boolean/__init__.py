@@ -1,4 +1,4 @@
-"""Booleans."""
+"""Booleans: yes and no, true and false, 1 and 0."""
 
 from __future__ import annotations
 

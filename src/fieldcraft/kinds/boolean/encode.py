@@ -16,8 +16,8 @@ from fieldcraft.data.schema import Column
 class BooleanEncoder:
     """Encodes all boolean columns of a table.
 
-    All that is learned is the more frequent value of columns with ``impute: mode``: it replaces
-    missing values, and trees get a flag, as networks always do.
+    Fitting learns the more frequent value of each column. With ``impute: mode`` it replaces missing
+    values, and trees get a flag of missing values, as networks always do.
     """
 
     max_batch_rows = None
@@ -51,7 +51,7 @@ class BooleanEncoder:
         )
 
         def build_tensors() -> dict[str, Array]:
-            # Symmetric around 0, so that a missing value is halfway and adds nothing of its own.
+            # True and false are symmetric around 0, so that a missing value adds nothing to a sum.
             signs = np.where(np.isnan(filled), 0, 2 * filled - 1)
             return {"boolean": np.hstack([signs, missing]).astype(np.float32)}
 

@@ -13,7 +13,7 @@ from fieldcraft.data.text_heuristics import has_id_name, has_label_name, has_zer
 from fieldcraft.kinds._base import BaseKind
 from fieldcraft.kinds.category.encode import CategoryEncoder
 
-INTEGER_AS_FLOAT_PATTERN = r"^([+-]?\d+)\.0*$"
+INTEGER_AS_FLOAT_PATTERN = r"^([+-]?\d+)\.0*$"  # such as 1.0
 
 
 class CategoryKind(BaseKind):
@@ -35,16 +35,16 @@ class CategoryKind(BaseKind):
         return TypeInference(self.name, 0.3, reason)
 
     def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:
-        """Cells as text; an integer is the same level as 1, as 1.0 and as the text "1.0".
+        """Cells as text; the number 1, the number 1.0 and the text "1.0" are the same level.
 
-        A single missing value turns a column of integer codes into floats in pandas and CSV.
+        In pandas and its CSV files, a single missing value turns integer codes into floats.
         """
         if cells.dtype.is_float():
             integers = cells.cast(pl.Int64, strict=False)  # null where the number is too large
             is_integral = (integers.cast(cells.dtype) == cells).fill_null(False)
             cells = integers.cast(pl.String).zip_with(is_integral, cells.cast(pl.String))
         text = cells.cast(pl.String)
-        # The search takes an eighth of the time of the replacement.
+        # Searched first, as that takes an eighth of the time of the replacement.
         if not text.str.contains(INTEGER_AS_FLOAT_PATTERN).any():
             return text
         return text.str.replace(INTEGER_AS_FLOAT_PATTERN, "${1}")

@@ -15,23 +15,23 @@ from fieldcraft.core.types import Array
 from fieldcraft.data.schema import Column
 
 MIN_ROWS_PER_LEVEL = 2  # levels of fewer training rows share the code of unseen levels
-TARGET_MEANS_ABOVE_LEVELS = 50  # with more levels, target means are added
+TARGET_MEANS_ABOVE_LEVELS = 50  # columns of more levels get target means
 TARGET_MEAN_PRIOR_ROWS = 10.0  # pseudo-rows of the overall mean in each target mean
 TARGET_MEAN_FOLDS = 5
-MAX_TARGET_MEANS_PER_LEVEL = 10  # with more target columns, no target means are used
+MAX_TARGET_MEANS_PER_LEVEL = 10  # with more target columns there are no target means
 MISSING_LEVEL = "\0missing"  # the NUL keeps it apart from a level called "missing"
 NUMERIC_IMPUTE_STRATEGIES = ("mean", "median", "model")  # set for all kinds; no effect here
 
 
 @dataclass(frozen=True)
 class CategoryLevels:
-    """The levels of one column, most frequent first; ties in alphabetical order."""
+    """The levels of one column, most frequent first; ties are in alphabetical order."""
 
     names: list[str]
 
     @classmethod
     def from_column(cls, column: pl.Series) -> CategoryLevels:
-        """The levels of the training rows that are not rare."""
+        """The levels of a training column with at least `MIN_ROWS_PER_LEVEL` rows."""
         level_counts = (
             column.alias("level")
             .value_counts(name="count")
@@ -80,9 +80,9 @@ class CategoryEncoder:
         """Set up an unfitted encoder."""
         self.column_names = [column.name for column in columns]
         self.impute_options = [column.options.get("impute") for column in columns]
-        self.fill_levels: list[str] = []  # replace missing values
+        self.fill_levels: list[str] = []  # by column; they replace missing values
         self.levels: list[CategoryLevels] = []
-        # By column number, shape (levels + 1, target columns + 1).
+        # By column number: target means and log count of each code, (levels + 1, targets + 1).
         self.level_statistics: dict[int, Array] = {}
 
     def precompute(self, rows: pl.DataFrame) -> list[pl.Series]:
@@ -100,7 +100,7 @@ class CategoryEncoder:
             for column, fill_level in column_fills
         ]
         codes = self._encode_codes(columns)
-        # With very many target columns (classes) the statistics keep the row counts only.
+        # With many target columns (classes) only the row counts are left of the statistics.
         target = target if target.shape[1] <= MAX_TARGET_MEANS_PER_LEVEL else target[:, :0]
         high_cardinality = [
             i for i, levels in enumerate(self.levels) if len(levels) > TARGET_MEANS_ABOVE_LEVELS
@@ -137,7 +137,7 @@ class CategoryEncoder:
             return arrays
 
         def build_matrix() -> Matrix:
-            # Trees overfit on splits of hundreds of codes, so there the target means replace them.
+            # Trees overfit on splits of hundreds of codes: target means replace the codes there.
             target_mean_columns = {
                 i
                 for i, column_statistics in self.level_statistics.items()
@@ -186,7 +186,7 @@ class CategoryEncoder:
 
 
 def fit_fill_level(column: pl.Series, impute: float | str | None) -> str:
-    """The level that replaces a missing value; one of its own unless `impute` names another."""
+    """The level that replaces a missing value: `MISSING_LEVEL` unless `impute` asks for another."""
     if isinstance(impute, (int, float)):  # YAML reads a level such as 020 or 1 as a number
         return f"{impute:.15g}"
     if impute is None or impute in NUMERIC_IMPUTE_STRATEGIES:
@@ -198,9 +198,9 @@ def fit_fill_level(column: pl.Series, impute: float | str | None) -> str:
 
 
 def compute_level_statistics(codes: Array, target: Array, n_levels: int) -> Array:
-    """Target means of each code and the logarithm of its rows, shape (levels + 1, columns + 1).
+    """Target means of each code and the log of its row count, shape (levels + 1, columns + 1).
 
-    Code 0 counts as one row, since each of the rare levels that share it has one.
+    Code 0 counts as one row, since each of the rare levels that share it has one row.
     """
     counts = np.bincount(codes, minlength=n_levels + 1)
     counts[0] = 1
@@ -210,7 +210,7 @@ def compute_level_statistics(codes: Array, target: Array, n_levels: int) -> Arra
 def compute_out_of_fold_statistics(codes: Array, target: Array, statistics: Array) -> Array:
     """Statistics of the training rows, with target means from the rows of the other folds."""
     oof_statistics = statistics[codes]
-    # Random folds: in a table ordered in rounds, every fifth row may have the same level.
+    # Random folds, since in a cyclic order every fifth row may have the same level.
     fold_of_row = np.random.default_rng(0).permutation(len(codes)) % TARGET_MEAN_FOLDS
     for fold_index in range(TARGET_MEAN_FOLDS):
         in_fold = fold_of_row == fold_index

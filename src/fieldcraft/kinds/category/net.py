@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from fieldcraft.kinds.category.encode import CategoryEncoder
 
-MAX_ONE_HOT_LEVELS = 16
+MAX_ONE_HOT_LEVELS = 16  # with more levels, embeddings are learned
 MAX_EMBEDDING_DIM = 8
-MIN_STD = 1e-6
+MIN_STD = 1e-6  # a statistic with less is constant over the levels, and is not scaled
 
 
 class CategoryNet(nn.Module):
@@ -27,6 +27,7 @@ class CategoryNet(nn.Module):
         self.recipe = None
         self.inputs = ("category",) + ("category_facts",) * bool(statistics)
         if statistics:
+            # Over levels, each counted once: the net is built from the encoder, without the rows.
             self.register_buffer("mean", torch.cat([table.mean(0) for table in statistics]))
             std = torch.cat([table.std(0) for table in statistics])
             self.register_buffer("std", torch.where(std > MIN_STD, std, 1.0))
@@ -43,7 +44,7 @@ class CategoryNet(nn.Module):
 
 
 def build_level_embedding(n_levels: int) -> nn.Embedding:
-    """One vector per level and one for unseen levels: fixed unit vectors, or learned if many."""
+    """A vector for each level and one for unseen levels: one-hot, or learned if there are many."""
     if n_levels <= MAX_ONE_HOT_LEVELS:
         one_hot = nn.Embedding(n_levels + 1, n_levels + 1, _weight=torch.eye(n_levels + 1))
         one_hot.weight.requires_grad_(False)

@@ -10,8 +10,8 @@ from fieldcraft.core.formatting import pluralize, truncated_list
 from fieldcraft.data.column_profile import ColumnProfile
 from fieldcraft.ledger.records import Finding, group_findings, single_column
 
-MIN_MODE_FRACTION = 0.995  # of the values, that the most frequent one must have
-MIN_VALUES = 50
+MIN_MODE_FRACTION = 0.995  # of the values that are not missing
+MIN_VALUES = 50  # in columns of fewer values, a rare value is not that rare
 
 
 class ConstantColumns:
@@ -25,6 +25,7 @@ class ConstantColumns:
         constants: dict[str, str] = {}
         for column in context.schema.columns:
             profile = context.column_profiles[column.name]
+            # One value and missing ones are two levels: that it is missing may carry information.
             if profile.n_unique > 1 or (profile.n_unique == 1 and profile.n_missing):
                 continue
             value = f"always {profile.most_common(1)[0][0]!r}" if profile.n_unique else "empty"

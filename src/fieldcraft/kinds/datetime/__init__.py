@@ -44,7 +44,8 @@ class DatetimeKind(BaseKind):
         date_format = options.get("format", "%Y-%m-%d")
         if date_format != "native" or cells.dtype != pl.String:
             return parse_datetimes(cells, date_format)
-        # Dates of a training file in Parquet may come as text in the JSON of a request.
+        # A column of dates in a Parquet file arrives as text in a JSON request.
+        # Each cell may have its own format, so all are tried and the first match counts.
         parsed = [parse_datetimes(cells, iso_format) for iso_format in ISO_8601_FORMATS]
         return pl.select(pl.coalesce(parsed)).to_series().rename(cells.name)
 
@@ -59,7 +60,7 @@ class DatetimeKind(BaseKind):
         return IdentityNet("datetime", encoder.n_features)
 
     def drift_statistics(self, values: pl.Series) -> dict[str, pl.Series]:
-        """Weekday, hour, and the time itself, which always moves on and is no drift."""
+        """Time, weekday and hour; the time has a range only, as moving on is no drift."""
         timestamps = values.cast(pl.Datetime("us"))
         return {
             "value": timestamps,

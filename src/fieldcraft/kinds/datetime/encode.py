@@ -17,12 +17,14 @@ from fieldcraft.data.schema import Column
 
 MICROSECONDS_PER_DAY = 86_400_000_000
 MINUTES_PER_HOUR = 60
-EPOCH_WEEKDAY = 4  # the weekday of 1 January 1970
+EPOCH_WEEKDAY = 4  # 1 January 1970 was a Thursday; Monday is 1
+# In units of each feature. "hour" must be the last: `cyclic_without_hour` relies on it.
 CYCLE_LENGTHS = {"month": 12, "day": 31, "weekday": 7, "day of year": 365.25, "hour": 24}
-# Dates to predict are often later than all training dates: beyond this, they all look the same.
+# Rows to predict are often later than all training rows, where a network would extrapolate:
+# beyond this, all dates look the same.
 MAX_ABS_ZSCORE = 3.0
 MIN_CHANGE_DAYS = 1e-5  # about a second; less is rounding
-MAX_DELAY_PAIRS = 15  # the number of pairs of six columns
+MAX_DELAY_PAIRS = 15  # all pairs of six columns
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class TimeScale:
 class CalendarFeatures(dict[str, Array]):
     """Calendar features of a column by name, NaN where missing.
 
-    What networks get of them does not depend on the fold, so it is computed once for all members.
+    The cyclic features do not depend on the fold, so all models of a bundle share them.
     """
 
     @cached_property
@@ -59,7 +61,7 @@ class CalendarFeatures(dict[str, Array]):
 
     @cached_property
     def cyclic_without_hour(self) -> Array:
-        """The same without the hour, which is the last cycle."""
+        """`cyclic_with_hour` without the hour."""
         n_cyclic = 2 * len(CYCLE_LENGTHS)
         return np.delete(self.cyclic_with_hour, [n_cyclic - 2, n_cyclic - 1], axis=1)
 
@@ -68,10 +70,10 @@ class DatetimeEncoder:
     """Encodes all date columns of a table.
 
     Networks get standardized elapsed time; month, day, weekday, day of the year and hour as sines
-    and cosines; whether a month ends; and a flag for missing values. Trees get days since 1970
-    and calendar numbers. Columns without a time of day in the training rows have no hour. Delays,
-    the days from one column to another, are added for up to fifteen pairs, neighboring columns
-    first; constant delays are left out.
+    and cosines; a flag for the last day of a month; and a flag for missing values. Trees get days
+    since 1970 and calendar numbers. Columns without a time of day in the training rows have no
+    hour. Delays, the days from one column to another, are added for up to fifteen pairs,
+    neighboring columns first; constant delays are left out.
     """
 
     max_batch_rows = None
@@ -85,7 +87,8 @@ class DatetimeEncoder:
 
     @property
     def n_features(self) -> int:
-        """Numbers per row for networks."""
+        """Features per row for networks."""
+        # Elapsed time, month end and missing flag, and two numbers for each cycle.
         cycle_counts = [
             len(CYCLE_LENGTHS) - (not scale.has_time_of_day) for scale in self.time_scales
         ]
@@ -115,7 +118,7 @@ class DatetimeEncoder:
                 and np.ptp(present) > MIN_CHANGE_DAYS
             ):
                 self.delay_pairs.append((first, second))
-                # Delays span seconds to years: asinh is a logarithm that takes both signs.
+                # Delays range from seconds to years: asinh is like a logarithm, for both signs.
                 self.delay_scales.append(fit_time_scale(np.arcsinh(delay_days), False))
         return self.transform(calendars)
 
@@ -194,7 +197,7 @@ def compute_calendar(timestamps: pl.Series) -> dict[str, Array]:
     day, month, year = (datetimes.astype(f"datetime64[{unit}]") for unit in "DMY")
     days_since_epoch = day.astype(np.int64)
     weekday = (days_since_epoch + EPOCH_WEEKDAY - 1) % 7 + 1  # Monday is 1
-    # A week belongs to the year of its Thursday (ISO 8601).
+    # By ISO 8601, a week belongs to the year of its Thursday.
     thursday = (days_since_epoch + EPOCH_WEEKDAY - weekday).astype("datetime64[D]")
     first_of_year = thursday.astype("datetime64[Y]").astype("datetime64[D]")
     fields = {

@@ -48,12 +48,14 @@ class IdentifierKind(ExcludedKind):
     def _infer_numeric_key(self, profile: ColumnProfile, reason: str) -> TypeInference | None:
         if has_zero_padded_codes(profile):
             return TypeInference(self.name, 0.85, reason + ", codes with leading zeros")
-        # Distinct measurements are not keys, and a table may have one row per year.
+        # Distinct measurements are not keys, nor are the years of a table with one row per year.
         if not profile.is_integer or "year" in profile.name.lower():
             return None
         low, high = profile.value_range
         if profile.n_unique == len(profile.present_values) == high - low + 1:
-            return TypeInference(self.name, 0.95, f"every number from {low:.0f} to {high:.0f} once")
+            return TypeInference(
+                self.name, 0.95, f"every integer from {low:.0f} to {high:.0f} once"
+            )
         if has_id_name(profile.name) or has_label_name(profile.name):
             return TypeInference(self.name, 0.85, reason + ", named as a key")
         return None
@@ -63,7 +65,7 @@ class IdentifierKind(ExcludedKind):
         return CHECKS
 
     def drift_statistics(self, values: pl.Series) -> dict[str, pl.Series]:
-        """Nothing: keys are always new, and none is stored."""
+        """No statistics: keys of new rows are always new, and bundles should not store any."""
         return {}
 
 

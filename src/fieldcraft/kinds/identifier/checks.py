@@ -13,7 +13,7 @@ from fieldcraft.data.column_profile import ColumnProfile
 from fieldcraft.ledger.records import Finding, group_findings, single_column
 
 KEY_WORDS = frozenset({"id", "ids", "uuid", "guid", "key", "pk", "rowid", "index", "serial"})
-MIN_DISTINCT_FRACTION = 0.5  # a key with few rows per value
+MIN_DISTINCT_FRACTION = 0.5  # a named key has at most two rows per value on average
 MIN_VALUES = 20
 
 
@@ -24,7 +24,7 @@ class IdentifierColumns:
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Report the identifiers that are excluded, and warn of those that are used."""
+        """Report the identifiers that are excluded, and warn about those used as features."""
         kind = catalog.load_plugin("kinds", "identifier")
         excluded_profiles: list[ColumnProfile] = []
         for column in context.schema.columns:

@@ -1,4 +1,4 @@
-"""Images: cells that name image files."""
+"""Photos: cells with the path, URL or data URL of an image file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ImageKind(BaseKind):
     packages: tuple[str, ...] = ("pillow",)
 
     def infer(self, profile: ColumnProfile) -> TypeInference | None:
-        """Match a column in which nearly all cells end like the names of image files."""
+        """Match a column of file names or URLs with the suffix of an image format, or data URLs."""
         if not profile.is_text or not len(profile.present_values):
             return None
         texts = profile.present_values.cast(pl.String)
@@ -42,8 +42,9 @@ class ImageKind(BaseKind):
         return TypeInference(self.name, 0.97, f"names of images such as {texts[0][:60]}")
 
     def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:
-        """Cells as addresses; one that leads to no readable photo counts as missing."""
+        """Cells as addresses; one without a readable photo counts as missing."""
         texts = cells.cast(pl.String)
+        # Headers only: pixels are decoded later, at the size that the encoder learns.
         addresses = texts.drop_nulls().unique().to_list()
         headers = dict(zip(addresses, read_image_headers(addresses), strict=True))
         valid_cells = [
@@ -97,7 +98,7 @@ class ImageKind(BaseKind):
             return None
 
     def explain(self, value: Any, score: ScoreFunction) -> Json | None:
-        """A map of the regions that speak for a prediction or against it; None if unreadable."""
+        """A map of the regions that support a prediction or oppose it; None if unreadable."""
         from fieldcraft.kinds.image.explain import explain_image
 
         try:

@@ -7,8 +7,8 @@ from typing import Any
 from fieldcraft.core.types import Json
 
 DEFAULT_NETWORK = "cnn"
-CNN_STEM_CHANNELS, CNN_BLOCK_CHANNELS = 32, (64, 128, 256)  # of our own network
-STRIDED_STEM_MIN_SIDE_PIXELS = 64  # larger images are halved by the first convolution
+CNN_STEM_CHANNELS, CNN_BLOCK_CHANNELS = 32, (64, 128, 256)  # of our own CNN
+STRIDED_STEM_MIN_SIDE_PIXELS = 64  # the first convolution halves images from this size on
 # Type of layer, layers per stage, and channels per stage (He et al. 2016).
 RESNETS: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = {
     "resnet18": ("basic", (2, 2, 2, 2), (64, 128, 256, 512)),
@@ -18,7 +18,7 @@ VIT = "vit"
 IMAGE_NETWORKS_FROM_SCRATCH = (DEFAULT_NETWORK, *RESNETS, VIT)
 VIT_PATCHES_PER_SIDE = 8  # 64 patches per photo
 VIT_WIDTH, VIT_LAYERS, VIT_HEADS = 192, 6, 3  # small enough to train on a CPU
-SMALL_STEM = "small_stem"  # own entry of a configuration: the stem keeps the resolution
+SMALL_STEM = "small_stem"  # our entry in a configuration: the stem keeps the resolution
 
 
 def build_network_config(name: str, side: int) -> Json:

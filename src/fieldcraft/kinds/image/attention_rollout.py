@@ -1,7 +1,8 @@
 """Attention rollout of a vision transformer.
 
 Abnar & Zuidema, *Quantifying Attention Flow in Transformers*, ACL 2020: the attention of all layers
-is multiplied back from the pooled token to the patches. It does not depend on the output explained.
+is multiplied from the pooled token back to the patches. The result does not depend on the output
+that is explained.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def compute_attention_map(net: nn.Module, photos: Tensor) -> Tensor | None:
     x: Tensor = net.normalize_pixels(photos)  # type: ignore[operator]
     attentions = getattr(backbone.body(pixel_values=x, output_attentions=True), "attentions", None)
     patches_per_side = x.shape[-1] // patch_size
-    # Windowed attention (Swin) has layers of different shapes, or more windows than photos.
+    # Attention in windows (Swin) has different shapes by layer, or more windows than photos.
     if (
         not attentions
         or len({layer.shape for layer in attentions}) > 1
@@ -57,9 +58,10 @@ def compute_attention_map(net: nn.Module, photos: Tensor) -> Tensor | None:
 
 
 def roll_out_attention(layers: Sequence[Tensor]) -> Tensor:
-    """How much of each input token is in each output token, shape (photos, tokens, tokens).
+    """The weight of each input token in each output token, shape (photos, tokens, tokens).
 
-    Heads are averaged; the residual connection counts as much as the attention.
+    Heads are averaged. The residual connection of a layer has the same weight as its attention,
+    hence the mean of attention and identity.
 
     Args:
         layers: attention of each layer from the first, shape (photos, heads, tokens, tokens).

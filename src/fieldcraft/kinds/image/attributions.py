@@ -2,7 +2,8 @@
 
 Grad-CAM (Selvaraju et al., ICCV 2017) weights the channels of the last convolution by their
 gradients; integrated gradients (Sundararajan, Taly & Yan, ICML 2017) sum the gradients of each
-pixel on the way from a square of the mean color to the photo; transformers get attention rollout.
+pixel along the path from a square of the mean color to the photo; transformers get attention
+rollout.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from fieldcraft.kinds.image.heatmap import render_heatmap
 INPUT_NAME = "image"
 PIXEL_INPUT_NDIM = 5  # rows, columns of the table, height, width, channels
 INTEGRATION_STEPS = 32
-MAP_CELLS_PER_SIDE = 16  # gradients of single pixels are noise to the eye
+MAP_CELLS_PER_SIDE = 16  # gradients of single pixels look like noise
 
 
 def compute_image_attributions(
@@ -49,6 +50,7 @@ def compute_image_attributions(
         "integrated_gradients": compute_pixel_gradients(score, photos)
     }
     layer = find_last_convolution(network)
+    # Grad-CAM reads the channels of one forward pass: with flips averaged there would be two.
     if layer is not None:
         with disable_flip_averaging(network.nets):
             maps_by_name["grad_cam"] = compute_grad_cam(score, photos, layer)
@@ -70,8 +72,8 @@ def make_score_function(
 ) -> Callable[[Tensor], Tensor]:
     """The output to explain as a function of the photos alone; the other inputs are fixed.
 
-    It is taken before the activation, whose gradient vanishes for confident predictions; that of
-    a class relative to the mean of all classes, since softmax ignores a common offset.
+    It is the logit, as the gradient of the activation vanishes for confident predictions; for
+    classes the logit minus the mean logit, since softmax ignores a common offset.
     """
 
     def score(photos: Tensor) -> Tensor:
@@ -89,7 +91,7 @@ def make_score_function(
 
 @contextmanager
 def disable_flip_averaging(nets: nn.ModuleDict) -> Iterator[None]:
-    """Do not average over the mirrored photo meanwhile: there the regions lie elsewhere."""
+    """Within the context, do not average over the flipped photo, whose regions lie elsewhere."""
     net: Any = nets[INPUT_NAME]
     previous = getattr(net, "use_flip", False)
     net.use_flip = False
@@ -123,9 +125,9 @@ def scale_to_max_abs(weights: Tensor) -> Array:
 
 
 def find_last_convolution(network: nn.Module) -> nn.Module | None:
-    """The last convolution with a kernel larger than 1 x 1, if there are at least two.
+    """The last convolution with a kernel larger than 1 x 1, if there are at least two such.
 
-    A single one is the patch embedding of a transformer, whose output shows no objects.
+    A single one is the patch embedding of a transformer, whose channels respond to no objects.
     """
     convolutions = [
         module

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fieldcraft.fit.network import FusedNetwork
 
 INPUT_NAME = "image"
-N_SHIFT_GROUPS = 8  # each group of a batch has one shift: a slice is much faster than a gather
+N_SHIFT_GROUPS = 8  # one shift per group of a batch: slices are much faster than a gather
 MAX_SHIFT_DIVISOR = 8  # shifts by up to an eighth of the side
 CUTOUT_SIDE_DIVISOR = 4  # squares of a quarter of the side
 JITTER_STD = 0.15  # of brightness and contrast, in standard deviations of the training photos
@@ -80,7 +80,7 @@ def cutout(photos: Tensor) -> Tensor:
 
 
 def cutmix(photos: Tensor, mixup: MixupPlan) -> Tensor:
-    """Replace a square of each photo by that of its partner, as large as the partner's fraction.
+    """Replace a square of each photo by that of its partner (Yun et al., *CutMix*, ICCV 2019).
 
     Args:
         photos: shape (rows, columns, channels, side, side).
@@ -107,7 +107,7 @@ def render_augmented_images(network: FusedNetwork, rows: Tensors) -> list[list[s
         rows: encoded rows; a row that is repeated is augmented in several ways.
 
     Returns:
-        Nothing if the network reads embeddings, or without augmentation.
+        No columns if the network reads embeddings, or without augmentation.
     """
     net: Any = dict(network.nets.items()).get(INPUT_NAME)
     if not getattr(net, "augment", None):

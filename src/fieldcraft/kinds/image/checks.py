@@ -25,20 +25,20 @@ from fieldcraft.kinds.image.pixel_cache import get_pixel_cache, read_image_heade
 from fieldcraft.ledger.records import Finding
 from fieldcraft.statistics.association import association_strength, encode_levels, split_targets
 
-MAX_IMAGES = 20_000  # photos that are checked; near-duplicates are searched among all
+MAX_IMAGES = 20_000  # photos that are checked; near-duplicates are sought among all photos
 MAX_LISTED_IMAGES = 100  # per fault
-FAULT_BY_MESSAGE = {
+FAULT_BY_MESSAGE = {  # parts of the details of `unreadable_image_error`
     "empty": "empty", "not a photo": "not a photo", "truncated": "truncated",
     "pixels are more": "too large", "decompression bomb": "too large",
 }  # fmt: skip
 MAX_EXAMPLES = 5
-WARNING_FRACTION = 0.01  # of the photos; fewer near-duplicates do little harm
+WARNING_FRACTION = 0.01  # of the photos; fewer near-duplicates are only an info
 MAX_BLANK_STD, MAX_DARK_MEAN, MIN_BRIGHT_MEAN = 2.0, 18.0, 245.0  # of pixels from 0 to 255
-MAX_AREA_RATIO = 16.0  # of the pixels of a photo to those of the median photo, or the inverse
+MAX_AREA_RATIO = 16.0  # of the area of a photo to the median area, or the inverse
 MIN_ASSOCIATION = 0.5  # association of file metadata with the target
-BORDER_PIXELS = 2  # a sixteenth of the side of the compared images
+BORDER_PIXELS = 2  # a sixteenth of the side of the images that are compared
 N_COLOR_BINS = 3  # of red, green and blue of the border color
-FRAME_AND_PAGE_BRIGHTNESS = (8, 247)  # darker is a frame, brighter is a page
+FRAME_AND_PAGE_BRIGHTNESS = (8, 247)  # darker is a black frame, brighter a white page
 N_FOOT_ROWS = 4  # bottom rows of the image that have a single color in a truncated JPEG
 MIN_IMAGES = 50
 
@@ -109,7 +109,7 @@ def format_examples(sample: ImageSample, positions: Sequence[int], context: Chec
 
 
 class UnreadableImages:
-    """Photos that are missing, damaged, truncated, or not photos at all."""
+    """Cells whose photo is missing, damaged or truncated, or is not a photo."""
 
     code = "unreadable_images"
     scope: CheckScope = "data"
@@ -162,7 +162,7 @@ def describe_fault(address: str | None, cell: str) -> str:
             (word for message, word in FAULT_BY_MESSAGE.items() if message in error.detail),
             "damaged",
         )
-    return "temporarily unreadable"  # it can be decoded now
+    return "temporarily unreadable"  # as it can be decoded now
 
 
 class NearDuplicateImages:
@@ -201,13 +201,13 @@ class NearDuplicateImages:
                 {"images": n_images, "groups": len(groups), "examples": shown},
                 "the split keeps them in one part unless a group is very large "
                 "(split.near_duplicates: group); a column that says which photos show the same "
-                "object does it better: name it in data.group and set split.strategy: group; "
-                "copies can be removed",
+                "object is safer: set data.group to it and split.strategy: group; copies can be "
+                "removed",
             )
 
 
 class LowQualityImages:
-    """Photos that show nothing, or whose size is very different from the rest."""
+    """Photos that show nothing, or whose size differs very much from that of the others."""
 
     code = "low_quality_images"
     scope: CheckScope = "data"
@@ -273,7 +273,10 @@ def find_quality_faults(addresses: Sequence[str]) -> dict[str, Array]:
 
 
 def is_truncated_jpeg(headers: Sequence[ImageHeader | None], pixels: Array) -> Array:
-    """Mask of the JPEGs that end early: decoders fill the missing part with a single color."""
+    """Mask of the JPEGs that end early: decoders fill the missing part with a single color.
+
+    Where a program has closed such a file with an end marker, decoding raises no error.
+    """
     foot_pixels = pixels[:, -N_FOOT_ROWS:].reshape(len(pixels), -1, 3).astype(np.int64)
     is_single_color = (np.ptp(foot_pixels, axis=1) == 0).all(axis=1)
     is_no_frame = (
@@ -305,14 +308,14 @@ class ShortcutFeatures:
             for target, y in split_targets(context.y, context.targets):
                 sample_y = y[sample.row_positions[present]]
                 associations = {
-                    fact: association_strength(
-                        encode_levels(pl.Series(fact, values)), sample_y, is_numeric_target
+                    field: association_strength(
+                        encode_levels(pl.Series(field, values)), sample_y, is_numeric_target
                     )
-                    for fact, values in metadata.items()
+                    for field, values in metadata.items()
                 }
                 strong_associations = {
-                    fact: association
-                    for fact, association in associations.items()
+                    field: association
+                    for field, association in associations.items()
                     if association >= MIN_ASSOCIATION
                 }
                 if strong_associations:
@@ -321,21 +324,25 @@ class ShortcutFeatures:
     def _build_finding(
         self, name: str, target: str, associations: Mapping[str, float], n_images: int
     ) -> Finding:
-        parts = [f"{fact} {association:.0%}" for fact, association in associations.items()]
+        parts = [f"{field} ({association:.0%})" for field, association in associations.items()]
         return Finding(
             self.code,
             "warning",
             f"{target} can be predicted without looking at the photos of {name}: "
-            f"{truncated_list(parts)} of it are explained by that alone",
+            f"explained by {truncated_list(parts)}",
             name,
             {"association_strength": dict(associations), "images": n_images},
-            "find out how the photos were taken: one camera, program or place per class? A model "
-            "learns that instead; convert all photos to one size and file format, or take new ones",
+            "find out how the photos were taken: with one camera, program or place per class, a "
+            "model learns that instead; convert all photos to one size and file format, or take "
+            "new ones",
         )
 
 
 def image_metadata(addresses: Sequence[str]) -> dict[str, Array]:
-    """Facts about photos that do not depend on what they show, by name."""
+    """Properties of files and borders of photos, which do not depend on the subject, by name.
+
+    The names are part of the titles of findings.
+    """
     headers = read_image_headers(addresses)
     sizes = np.array(
         [(header.width, header.height) if header else (0, 0) for header in headers], dtype=float

@@ -1,9 +1,8 @@
-"""Checks of photos by class: few distinct photos, a single source; and of finetuning options."""
+"""Checks of photos by class, for few distinct photos and a single source; and of LoRA options."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -12,7 +11,7 @@ from fieldcraft.contracts import CheckContext, CheckScope
 from fieldcraft.core.config_edit import ConfigEdit
 from fieldcraft.core.formatting import join_names
 from fieldcraft.core.types import Array
-from fieldcraft.data.pretrained_weights import has_linear_layers
+from fieldcraft.data.pretrained_weights import has_linear_layers, resolve_path
 from fieldcraft.kinds.image.architectures import IMAGE_NETWORKS_FROM_SCRATCH
 from fieldcraft.kinds.image.checks import (
     MIN_ASSOCIATION,
@@ -32,15 +31,15 @@ from fieldcraft.kinds.image.pixel_cache import get_pixel_cache
 from fieldcraft.ledger.records import Finding
 from fieldcraft.statistics.association import association_strength, encode_levels
 
-MIN_IMAGES_PER_CLASS = 10  # in smaller classes few distinct photos are to be expected
-MAX_DISTINCT_FRACTION = 1 / 3  # of the photos of a class, for a finding
+MIN_IMAGES_PER_CLASS = 10  # smaller classes naturally have few distinct photos
+MAX_DISTINCT_FRACTION = 1 / 3  # of the photos of a class; a class with more is not reported
 MIN_CLASS_ASSOCIATION = 0.6  # of file metadata with one class against the rest
 MAX_CLASSES = 100
 MAX_LISTED_CLASSES = 20  # in the evidence
 
 
 class FewDistinctImages:
-    """Classes whose photos show few distinct objects, which a model memorizes."""
+    """Classes with few distinct photos, which a model memorizes."""
 
     code = "few_images_per_class"
     scope: CheckScope = "split"
@@ -55,7 +54,7 @@ class FewDistinctImages:
             pixels = get_pixel_cache(COMPARISON_SIDE_PIXELS).get_pixels(
                 [sample.addresses[i] for i in readable], FILL_COLOR
             )
-            # An incomplete grouping finds fewer duplicates, so it can only miss a finding.
+            # An incomplete grouping misses duplicates, which can only suppress this finding.
             groups, _ = group_near_duplicates(pixels)
             counts_by_class = {
                 label: counts
@@ -112,8 +111,8 @@ class ClassSourceBias:
             if len(present) < MIN_IMAGES or context.y is None:
                 continue
             metadata = {
-                fact: encode_levels(pl.Series(fact, values))
-                for fact, values in image_metadata(
+                field: encode_levels(pl.Series(field, values))
+                for field, values in image_metadata(
                     [str(sample.addresses[i]) for i in present]
                 ).items()
             }
@@ -123,32 +122,31 @@ class ClassSourceBias:
             if context.y.ndim == 1:  # metadata that predicts all classes is an image_shortcut
                 y = context.y[sample.row_positions[present]]
                 metadata = {
-                    fact: codes
-                    for fact, codes in metadata.items()
+                    field: codes
+                    for field, codes in metadata.items()
                     if association_strength(codes, y, False) < MIN_ASSOCIATION
                 }
-            facts_by_class = dict(iter_separable_classes(metadata, rows_by_class))
-            if facts_by_class:
-                yield self._build_finding(name, facts_by_class)
+            associations_by_class = dict(iter_separable_classes(metadata, rows_by_class))
+            if associations_by_class:
+                yield self._build_finding(name, associations_by_class)
 
     def _build_finding(
-        self, name: str, facts_by_class: Mapping[str, Mapping[str, float]]
+        self, name: str, associations_by_class: Mapping[str, Mapping[str, float]]
     ) -> Finding:
-        parts = [f"{label} by {join_names(list(facts))}" for label, facts in facts_by_class.items()]
+        parts = [
+            f"{label} by {join_names(list(associations))}"
+            for label, associations in associations_by_class.items()
+        ]
+        listed = list(associations_by_class.items())[:MAX_LISTED_CLASSES]
         return Finding(
             self.code,
             "warning",
             f"some classes can be recognized by how their photos in {name} were taken, whatever "
             f"they show: {'; '.join(parts[:5])}",
             name,
-            {
-                "association_strength": {
-                    label: dict(facts)
-                    for label, facts in list(facts_by_class.items())[:MAX_LISTED_CLASSES]
-                }
-            },
-            "a model learns the camera, place or background if a class has only one: add photos "
-            "from other sources to these classes, or from this source to the others",
+            {"association_strength": {label: dict(associations) for label, associations in listed}},
+            "a model learns the camera, place or background of a class if it has only one: add "
+            "photos from other sources to these classes, or from this source to the others",
         )
 
 
@@ -159,7 +157,7 @@ class UnsupportedLora:
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Search the weight files of the requested network for linear layers."""
+        """Look for linear layers in the weight files of the networks that ask for LoRA."""
         for column in context.schema.columns:
             encoder = str(column.options.get("encoder", ""))
             if (
@@ -168,7 +166,7 @@ class UnsupportedLora:
                 or encoder in IMAGE_NETWORKS_FROM_SCRATCH
             ):
                 continue
-            folder = Path(encoder).expanduser()
+            folder = resolve_path(encoder)
             if folder.is_dir() and not has_linear_layers(folder):
                 yield Finding(
                     self.code,
@@ -205,7 +203,7 @@ def iter_classes(context: CheckContext) -> Iterator[tuple[str, Array]]:
 
 
 def count_distinct_images(is_class: Array, groups: Sequence[Array]) -> tuple[int, int] | None:
-    """Numbers of photos and of distinct photos of a class; None if there are enough of these.
+    """Numbers of photos and of distinct photos of a class; None if enough photos are distinct.
 
     Args:
         is_class: whether each photo is of the class.
@@ -224,17 +222,17 @@ def count_distinct_images(is_class: Array, groups: Sequence[Array]) -> tuple[int
 def iter_separable_classes(
     metadata: Mapping[str, Array], rows_by_class: Mapping[str, Array]
 ) -> Iterator[tuple[str, dict[str, float]]]:
-    """Yield the classes that metadata separates from the rest, with the association by fact."""
+    """Yield the classes that metadata separates from the rest, with the association by field."""
     for label, rows in rows_by_class.items():
         if rows.sum() < MIN_IMAGES_PER_CLASS:
             continue
         associations = {
-            fact: association_strength(codes, rows.astype(np.int64), False)
-            for fact, codes in metadata.items()
+            field: association_strength(codes, rows.astype(np.int64), False)
+            for field, codes in metadata.items()
         }
         strong_associations = {
-            fact: association
-            for fact, association in associations.items()
+            field: association
+            for field, association in associations.items()
             if association >= MIN_CLASS_ASSOCIATION
         }
         if strong_associations:

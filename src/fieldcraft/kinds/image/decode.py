@@ -1,4 +1,4 @@
-"""Decode image files to pixels: the same path for training and prediction, bit for bit.
+"""Decode image files to pixels, in the same way for training and prediction.
 
 Whatever the file is (JPEG, PNG, WebP, TIFF, BMP, GIF; grayscale, palette, CMYK, 16-bit, rotated by
 EXIF, of several frames), the result is its first frame, upright, as 8-bit RGB.
@@ -28,7 +28,7 @@ HIGH_BIT_DEPTH_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")  # of Pillo
 EXIF_CAMERA_TAGS = (0x010F, 0x0110)  # make and model
 EXIF_ORIENTATION_TAG = 0x0112
 ROTATED_ORIENTATIONS = (5, 6, 7, 8)  # width and height are swapped
-TRANSPARENT_BACKGROUND = 255  # white, as on a page
+TRANSPARENT_BACKGROUND = 255  # white
 JPEG_QUALITY = 85
 
 
@@ -70,7 +70,7 @@ def decode_image(data: bytes, side: int) -> Array:
     """
     image = open_image(data)
     try:
-        # A JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that is enough, which is faster.
+        # Faster: a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that is large enough.
         image.draft("RGB", (2 * side, 2 * side))
         return resize_to_square(to_upright_rgb(image), side)
     except DECODE_ERRORS as error:
@@ -94,13 +94,13 @@ def render_thumbnail(data: bytes, side: int = 128) -> str:
 
 
 def encode_jpeg_data_url(image: Image, quality: int = JPEG_QUALITY, subsampling: int = -1) -> str:
-    """Encode an image as a JPEG data URL; subsampling -1 is the encoder's default, 0 is none."""
+    """Encode an image as a JPEG data URL; chroma subsampling -1 is the default, 0 is none."""
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=quality, subsampling=subsampling)
     return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
-# What Pillow raises for damaged files; see tests/kinds/image/test_faults.py.
+# Errors of Pillow for damaged files; tests/kinds/image/test_faults.py provokes them.
 DECODE_ERRORS = (
     OSError,
     SyntaxError,
@@ -124,13 +124,13 @@ def open_image(data: bytes) -> Image:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about bad EXIF, and about the size checked below
+            warnings.simplefilter("ignore")  # of bad EXIF, and of the size, which is checked below
             image = Image.open(io.BytesIO(data), formats=IMAGE_FORMATS)
     except Image.DecompressionBombError as error:
         raise unreadable_image_error(str(error)) from error
     except DECODE_ERRORS as error:
         raise unreadable_image_error(
-            "empty" if not data else "not a photo of a known form"
+            "empty" if not data else "not a photo in a known format"
         ) from error
     if image.width * image.height > MAX_PIXELS:
         raise unreadable_image_error(
@@ -158,7 +158,7 @@ def to_upright_rgb(image: Image) -> Image:
 def to_8_bit(image: Image) -> Image:
     """Convert a photo of more than 8 bits, or of floats, to 8 bits.
 
-    Scanners and medical devices store 12 bits in 16: where no pixel has more, white is 4,095.
+    Scanners and medical devices store 12 bits in 16: if no pixel exceeds 4,095, that is white.
     """
     from PIL import Image
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -16,7 +15,7 @@ from fieldcraft.bundle.onnx_backbone import load_backbone
 from fieldcraft.contracts import Matrix, State
 from fieldcraft.core.extras import require_extra
 from fieldcraft.core.types import Array, Json
-from fieldcraft.data.pretrained_weights import has_linear_layers
+from fieldcraft.data.pretrained_weights import has_linear_layers, resolve_path
 from fieldcraft.data.schema import Column
 from fieldcraft.kinds.image.architectures import DEFAULT_NETWORK, build_network_config
 from fieldcraft.kinds.image.flip_invariance import is_flip_invariant
@@ -29,13 +28,13 @@ from fieldcraft.kinds.image.transfer import find_bundle, load_transferred_weight
 
 CANDIDATE_SIDES_PIXELS = (32, 64, 96, 128)
 MAX_SAMPLE_IMAGES = 1_000  # training photos from which size and pixel statistics are learned
-MAX_TRANSFER_IMAGES = 256  # of these, to recompute the statistics of transferred weights
+MAX_TRANSFER_IMAGES = 256  # of these, for the batch statistics of a transferred network
 MIN_CHANNEL_STD = 1e-2  # of a channel from 0 to 1; photos of a single color have none
 
 
 @dataclass(frozen=True)
 class ImageColumns:
-    """The addresses of the photos of each column; pixels are decoded when the size is known.
+    """The addresses of the photos of each column; pixels are decoded later, at the learned size.
 
     Attributes:
         column_addresses: the addresses by column; None where there is no photo.
@@ -69,7 +68,7 @@ class ImageEncoder:
 
     With a pretrained network in the project file, networks get its embeddings instead of the
     images, and trees and linear models get them beside the handcrafted features. If that network
-    is finetuned, networks get images of the size and on the scale that it was trained with.
+    is fine-tuned, networks get images of the size and on the scale that it was trained with.
     """
 
     max_batch_rows = None
@@ -85,13 +84,13 @@ class ImageEncoder:
         self.backbone_config: Json = {}  # of the network to train; {} for our own CNN
         self.pretrained: PretrainedImageEncoder | None = None
         self.embedding_scalers: list[EmbeddingScaler] = []  # one per column
-        # From a bundle; {} in a restored encoder, whose network has its own weights by now.
+        # From a bundle; {} in a restored encoder, whose network is saved with the model.
         self.transferred_weights: dict[str, Array] | None = None
         self.transfer_pixels = np.zeros((0, 1, 1, 3), dtype=np.uint8)
 
     @property
     def network_name(self) -> str:
-        """The name of the architecture to train; ours if weights come from elsewhere."""
+        """The name of the architecture to train; that of our CNN if initial weights are given."""
         return DEFAULT_NETWORK if self.options.has_pretrained_weights else self.options.encoder
 
     @property
@@ -119,7 +118,7 @@ class ImageEncoder:
         """Load the initial weights: those of a bundle, or a pretrained network."""
         bundle = find_bundle(self.options.encoder)
         if bundle is None:
-            folder = Path(self.options.encoder).expanduser()
+            folder = resolve_path(self.options.encoder)
             if self.options.finetune == LORA and folder.is_dir() and not has_linear_layers(folder):
                 allowed = "true, since LoRA needs linear layers and the network has none"
                 raise invalid_option_error(self.options.first_column, "finetune", LORA, allowed)
@@ -135,7 +134,7 @@ class ImageEncoder:
         positions = [
             position for position, address in enumerate(photos.addresses) if address is not None
         ]
-        # Evenly spaced: photos are often sorted by class.
+        # Evenly spaced, since photos are often sorted by class.
         sample_indices = np.linspace(
             0, len(positions) - 1, min(MAX_SAMPLE_IMAGES, len(positions)), dtype=int
         )
@@ -157,7 +156,7 @@ class ImageEncoder:
         return self.transform(photos)
 
     def _apply_preprocessor_config(self, pretrained: PretrainedImageEncoder) -> None:
-        """Take size and scale of the photos from the pretrained network to finetune."""
+        """Take size and scale of the photos from the pretrained network to fine-tune."""
         self.backbone_config, preprocessor = pretrained.config, pretrained.preprocessor
         self.side, self.mean, self.std = (
             preprocessor.side, np.array(preprocessor.mean), np.array(preprocessor.std)
@@ -169,7 +168,7 @@ class ImageEncoder:
         if self.pretrained is None or self.is_frozen:
             self.mean = pixels.mean(axis=(0, 1, 2)) / 255
             self.std = np.maximum(pixels.std(axis=(0, 1, 2)) / 255, MIN_CHANNEL_STD)
-        # Embeddings are of unflipped photos, so with them there is nothing to learn about flips.
+        # Frozen embeddings are of unflipped photos, so flip invariance is not needed.
         if self.options.allow_flip is None and not self.is_frozen:
             self.allow_flip = is_flip_invariant(pixels, target)
         if self.transferred_weights:
@@ -186,7 +185,7 @@ class ImageEncoder:
     def transform(self, photos: ImageColumns) -> LazyEncodedRows:
         """Encode rows as images, shape (rows, columns, side, side, 3), uint8.
 
-        With frozen embeddings, as these, standardized, shape (rows, n_features).
+        With a frozen network: as its standardized embeddings, shape (rows, n_features).
         """
 
         @cache
@@ -194,7 +193,7 @@ class ImageEncoder:
             return get_pixel_cache(self.side).get_pixels(photos.addresses, self.fill_color)
 
         @cache
-        def encode_embeddings() -> list[Array]:  # not called for a network that is finetuned
+        def encode_embeddings() -> list[Array]:
             pairs = zip(self.embedding_scalers, photos.embeddings, strict=True)
             return [scaler.transform(embeddings) for scaler, embeddings in pairs]
 
@@ -227,7 +226,7 @@ class ImageEncoder:
         return Matrix(table, tuple(names), (0,) * len(names))
 
     def state(self) -> State:
-        """What was learned, with the pretrained network as an ONNX file."""
+        """The fitted values, with the pretrained network as an ONNX file."""
         values: Json = {
             "image_size": self.side,
             "horizontal_flip": self.allow_flip,
@@ -242,7 +241,7 @@ class ImageEncoder:
         return State(values, arrays, {"backbone": self.pretrained.backbone.path})
 
     def restore(self, state: State) -> None:
-        """Load a fitted state; the folder of the pretrained network is not needed any more."""
+        """Load a fitted state; the folder of the pretrained network is no longer needed."""
         self.side = state.values["image_size"]
         self.allow_flip = state.values["horizontal_flip"]
         self.mean, self.std = (
@@ -261,7 +260,7 @@ class ImageEncoder:
 
 
 def choose_side(addresses: Sequence[str | None]) -> int:
-    """The largest candidate side that enlarges the median photo by 15 % at most."""
+    """The largest candidate side that enlarges the median photo by at most 15 %."""
     headers = [
         header
         for header in read_image_headers([address for address in addresses if address])

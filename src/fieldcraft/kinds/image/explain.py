@@ -38,14 +38,15 @@ def explain_image(data: bytes, score: ScoreFunction) -> Json:
 
     Args:
         data: the bytes of the photo.
-        score: from addresses of photos to scores.
+        score: maps addresses of photos to scores.
 
     Returns:
-        ``weights`` of the cells of a grid, from -1 (against) to 1 (for); ``heatmap``, these as
-        orange and blue over the photo; ``max_effect``, the largest change of the score by a cell.
+        ``weights`` of the cells of a grid, from -1 (against the prediction) to 1 (for it);
+        ``heatmap``, the weights as orange and blue over the photo; ``max_effect``, the largest
+        change of the score by a cell.
 
     Raises:
-        DataError: it is not a photo, damaged, truncated, or has too many pixels.
+        DataError: the bytes are not a photo, damaged, truncated, or have too many pixels.
     """
     try:
         photo = to_upright_rgb(open_image(data))
@@ -53,8 +54,8 @@ def explain_image(data: bytes, score: ScoreFunction) -> Json:
         raise unreadable_image_error(f"{type(error).__name__}: {error}") from error
     photo.thumbnail((MAX_SIDE_PIXELS, MAX_SIDE_PIXELS))
     pixels = np.asarray(photo)
-    # As files, not as data URLs: the pixel cache would keep these with all their bytes. As BMP,
-    # since the artifacts of JPEG change scores.
+    # As files and not as data URLs, which would stay in the pixel cache as keys with all their
+    # bytes. As BMP, since the artifacts of JPEG change scores.
     with TemporaryDirectory(prefix="fieldcraft-") as folder:
         paths = [Path(folder) / f"{i}.bmp" for i in range(1 + len(OCCLUSION_POSITIONS))]
         photo.save(paths[0])

@@ -9,7 +9,7 @@ from fieldcraft.core.types import Array
 GRID_CELLS = 4  # per side
 ORIENTATION_BINS = 8
 BATCH_IMAGES = 256
-NORM_EPSILON = 1e-3
+NORM_EPSILON = 1e-3  # keeps the noise of cells without edges from being amplified
 FEATURE_NAMES = (
     *(
         f"{color} {row + 1}.{column + 1}"
@@ -53,7 +53,7 @@ def extract_batch_features(pixels: Array) -> Array:
     gradient_x[:, :, 1:-1] = gray[:, :, 2:] - gray[:, :, :-2]
     gradient_y[:, 1:-1] = gray[:, 2:] - gray[:, :-2]
     magnitude = np.hypot(gradient_x, gradient_y)
-    # Light on dark and dark on light are the same edge: orientations are modulo half a turn.
+    # Modulo half a turn, since light on dark and dark on light are the same edge.
     orientation = np.arctan2(gradient_y, gradient_x) % np.pi
     orientation_bin = np.minimum(
         (orientation * (ORIENTATION_BINS / np.pi)).astype(np.int8), ORIENTATION_BINS - 1
@@ -80,7 +80,7 @@ def extract_batch_features(pixels: Array) -> Array:
 def average_per_cell(values: Array) -> Array:
     """Means over the cells of the grid, shape (photos, grid, grid, channels)."""
     side = values.shape[1]
-    # The side need not be a multiple of the grid: cells may differ by a pixel.
+    # If the side is not a multiple of the grid, cells differ by a pixel.
     cell_edges = np.linspace(0, side, GRID_CELLS + 1).astype(int)
     row_sums = np.add.reduceat(values, cell_edges[:-1], axis=1)
     cell_sums = np.add.reduceat(row_sums, cell_edges[:-1], axis=2)

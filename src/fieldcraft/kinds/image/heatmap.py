@@ -1,8 +1,8 @@
 """Render weights of regions as colors over a grayscale photo.
 
-Lightness is the photo's, hue and chroma are the weights', so neither hides the other; equal steps
-of weight look equal (Oklab, Ottosson 2020). Blue and orange can be told apart with the common
-forms of color blindness.
+The photo sets the lightness and the weights set hue and chroma, so that neither hides the other.
+Equal steps of weight look equal (Oklab, Ottosson 2020). Blue and orange are distinguishable with
+the common forms of color blindness.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from fieldcraft.core.types import Array
 from fieldcraft.kinds.image.decode import encode_jpeg_data_url
 
 MAX_SIDE_PIXELS = 160  # of the longer side
-MIN_LIGHTNESS, MAX_LIGHTNESS = 0.3, 0.88  # neither black nor white has a hue
+MIN_LIGHTNESS, MAX_LIGHTNESS = 0.3, 0.88  # since black and white have no hue
 MAX_CHROMA = 0.15
 POSITIVE_HUE_RADIANS = np.deg2rad(255)  # blue; negative weights have the opposite hue, orange
 JPEG_QUALITY = 88
@@ -34,7 +34,7 @@ def render_heatmap(photo: Image.Image, weights: Array) -> str:
     rgb = oklab_to_srgb(
         lightness, chroma * np.cos(POSITIVE_HUE_RADIANS), chroma * np.sin(POSITIVE_HUE_RADIANS)
     )
-    # Without chroma subsampling, which would blur the colors: they are the message here.
+    # Without chroma subsampling, which would blur the colors that show the weights.
     return encode_jpeg_data_url(Image.fromarray(rgb), JPEG_QUALITY, subsampling=0)
 
 
@@ -46,6 +46,7 @@ def srgb_to_linear(coded: Array) -> Array:
 
 def oklab_to_srgb(lightness: Array, a: Array, b: Array) -> Array:
     """Oklab to 8-bit sRGB; colors outside the gamut are clipped."""
+    # The matrices are those of Ottosson, *A perceptual color space for image processing*, 2020.
     lms = np.stack(
         [
             lightness + 0.3963377774 * a + 0.2158037573 * b,

@@ -15,7 +15,7 @@ from fieldcraft.fit.onnx_export import export_module
 from fieldcraft.kinds.image.architectures import SMALL_STEM
 from fieldcraft.kinds.image.preprocessor_config import PreprocessorConfig
 
-# Names of the parameter for the class token, by which a network with one is recognized.
+# Names of the parameter of the class token. A network with one of these is pooled by that token.
 CLS_TOKEN_PARAMETERS = ("cls_token", "class_embedding")
 
 
@@ -25,8 +25,8 @@ class PooledImageBackbone(nn.Module):
     def __init__(self, body: nn.Module) -> None:
         """Wrap a network of the library `transformers`.
 
-        A pooler with weights of its own is removed: most files of pretrained networks do not
-        contain them, so they would be random.
+        A pooler with weights is removed: most pretrained networks are published without these
+        weights, so they would be random.
         """
         super().__init__()
         pooler = getattr(body, POOLER_PREFIX, None)
@@ -119,7 +119,8 @@ def export_image_backbone(folder: Path, preprocessor: PreprocessorConfig) -> byt
     module = PixelInputBackbone(load_image_backbone(folder), preprocessor)
     example = torch.zeros(1, preprocessor.side, preprocessor.side, 3, dtype=torch.uint8)
     try:
-        module.eval()(example)  # its error messages are clearer than those of the export
+        # Run first, since its error messages are clearer than those of the export.
+        module.eval()(example)
         return export_module(module, [example], ["pixels"], None)
     except (torch.onnx.OnnxExporterError, ValueError, TypeError, RuntimeError) as error:
         reason = f"with photos of {preprocessor.side} pixels: {type(error).__name__}: {error}"

@@ -10,19 +10,21 @@ from fieldcraft.data import file_cells
 from fieldcraft.kinds.image.decode import decode_image
 from fieldcraft.kinds.image.pixel_cache import map_in_threads, read_image_headers
 
-STATISTICS_SIDE_PIXELS = 16  # enough for means, and a JPEG is decoded at an eighth of its size
+STATISTICS_SIDE_PIXELS = 16  # enough for means, and a JPEG is decoded quickly at an eighth
 STATISTIC_NAMES = ("size", "shape", "brightness", "contrast", "color")
 ImageStatistics = tuple[str | None, tuple[float | None, ...]]
 MISSING_STATISTICS: ImageStatistics = (None, (None,) * len(STATISTIC_NAMES))
 
 
 def compute_drift_statistics(values: pl.Series) -> dict[str, pl.Series]:
-    """Drift statistics of photos by address, null where a photo cannot be read.
+    """Drift statistics of the photos at some addresses, null where a photo cannot be read.
 
-    File format; root of the number of pixels; width by height; mean brightness, standard
-    deviation of brightness and mean color range, the last three from 0 to 1.
+    ``form`` is the file format, ``size`` the square root of the number of pixels, ``shape`` width
+    divided by height; ``brightness``, ``contrast`` and ``color``, from 0 to 1, are the mean and the
+    standard deviation of the brightness, and the mean range of the three colors of a pixel.
     """
     addresses = values.drop_nulls().unique(maintain_order=True).to_list()
+    # Each distinct photo is read once, though several rows may have it.
     headers = read_image_headers(addresses)
     color_statistics = map_in_threads(measure_color, addresses)
     statistics_by_address: dict[str | None, ImageStatistics] = {None: MISSING_STATISTICS}

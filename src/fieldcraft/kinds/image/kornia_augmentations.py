@@ -1,4 +1,4 @@
-"""Augmentations that the project file names, most of them from the library kornia."""
+"""Augmentations by their names in the project file, most of them from the library kornia."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fieldcraft.kinds.image.augment import N_SHIFT_GROUPS, cutout, random_flip
 ImageTransform = Callable[[Tensor], Tensor]
 MAX_ROTATION_DEGREES = 15.0
 CROP_AREA_RANGE = (0.5, 1.0)  # fraction of the area that is kept
-CROP_ASPECT_RANGE = (0.8, 1.25)  # width by height
+CROP_ASPECT_RANGE = (0.8, 1.25)  # width divided by height
 BRIGHTNESS_CONTRAST_JITTER, HUE_JITTER, SATURATION_JITTER = 0.2, 0.05, 0.3
 RANDAUGMENT_OPERATIONS = 2  # one after the other
 RANDAUGMENT_MAGNITUDE = 7  # of 30
@@ -29,8 +29,8 @@ def apply_augmentations(x: Tensor, names: Sequence[str], mean: Tensor, std: Tens
     Args:
         x: shape (photos, channels, side, side).
         names: some of `fieldcraft.kinds.image.options.AUGMENTATIONS`.
-        mean: mean of each channel, which was subtracted.
-        std: standard deviation of each channel, which was divided by.
+        mean: mean of each channel, which was subtracted from pixels in 0..1.
+        std: standard deviation of each channel, by which the difference was divided.
     """
     # Kornia inverts matrices, for which half precision is too coarse or not implemented.
     with torch.autocast(x.device.type, enabled=False):
@@ -51,8 +51,8 @@ def apply_augmentations(x: Tensor, names: Sequence[str], mean: Tensor, std: Tens
 def build_augmentation(name: str, side: int) -> ImageTransform:
     """Build an augmentation of photos of some side by name.
 
-    RandAugment: Cubuk et al., *RandAugment: Practical Automated Data Augmentation*, 2020; each
-    eighth of a batch is augmented in one way.
+    RandAugment: Cubuk et al., *RandAugment: Practical Automated Data Augmentation*, 2020; it draws
+    new operations for each eighth of a batch.
 
     Raises:
         MissingExtraError: kornia is not installed.

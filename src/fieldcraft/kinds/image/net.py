@@ -86,10 +86,12 @@ class ImageEncoderNet(nn.Module):
 
     def forward_train(self, x: Tensor) -> Tensor:
         """Embeddings in training."""
-        # Here and not once: `train()` of the whole network turns them back on every epoch.
+        # In each call, since `train()` of the whole network switches them back every epoch.
         for norm in self.frozen_norms:
             norm.eval()
-        x = x.contiguous(memory_format=torch.channels_last)  # a step takes 20 % less time
+        # Augmentation leaves channels first, which oneDNN would convert in every layer; converted
+        # once, a step takes 20 % less time (docs/log.md).
+        x = x.contiguous(memory_format=torch.channels_last)
         return self.embed(x).view(-1, self.n_columns * self.embedding_width)
 
     def forward_eval(self, x: Tensor) -> Tensor:
@@ -119,7 +121,8 @@ class ImageEncoderNet(nn.Module):
         features: Tensor = self.body(x)
         if features.ndim == 4:
             features = features.amax((2, 3))
-        # Pretrained networks end on very different scales, and the learning rate fits only one.
+        # Outputs of pretrained networks have very different scales, and one learning rate fits only
+        # one scale.
         if self.is_pretrained:
             features = self.dropout(
                 functional.layer_norm(features.float(), (self.embedding_width,))
@@ -134,7 +137,7 @@ class ImageEncoderNet(nn.Module):
 def drop_disallowed_flips(
     augment: bool | tuple[str, ...], allow_flip: bool
 ) -> bool | tuple[str, ...]:
-    """The augmentations without flips, unless photos may be flipped."""
+    """The augmentations, without flips if photos must not be flipped."""
     if isinstance(augment, bool) or allow_flip:
         return augment
     return tuple(name for name in augment if name not in FLIP_AUGMENTATIONS)
@@ -161,8 +164,9 @@ def build_encoder_body(encoder: ImageEncoder) -> tuple[nn.Module, int]:
 def build_cnn(side: int) -> nn.Sequential:
     """Build our own CNN: a stem, then three blocks of two convolutions.
 
-    Each block halves the resolution and doubles the channels, and a global maximum pools the rest
-    (after Jordan, *94 % on CIFAR-10 in 3.29 Seconds on a Single GPU*, 2024).
+    Each block halves the resolution and doubles the channels; `ImageEncoderNet.embed` takes the
+    maximum over the remaining positions (after Jordan, *94 % on CIFAR-10 in 3.29 Seconds on a
+    Single GPU*, 2024).
     """
     stem = nn.Conv2d(
         3, CNN_STEM_CHANNELS, 3, 2 if side >= STRIDED_STEM_MIN_SIDE_PIXELS else 1, padding=1
@@ -191,7 +195,7 @@ class ConvBlock(nn.Module):
 
     def downsample(self, x: Tensor) -> Tensor:
         """The first convolution: the input of the second one."""
-        # Pooling first leaves a quarter of the pixels to normalize and activate.
+        # Pooled first, so that only a quarter of the pixels are normalized and activated.
         x = functional.max_pool2d(self.conv1(x), 2)
         return functional.gelu(self.norm1(x))
 
@@ -210,9 +214,9 @@ def apply_transferred_weights(
 ) -> None:
     """Load the weights of a packaged network into ours.
 
-    There the second batch normalization of each block is folded into the convolution before it.
-    Its statistics are recomputed from photos, and its weight and bias are set so that they undo
-    it: the network computes the same as the packaged one, and can be trained further.
+    In a bundle the second batch normalization of each block is folded into the convolution before
+    it. Here its statistics are recomputed from photos, and its weight and bias are set so that they
+    undo it: the network computes the same as the packaged one, and can be trained further.
 
     Args:
         body: our own CNN.
@@ -250,7 +254,7 @@ def apply_transferred_weights(
 def build_finetuned_body(encoder: ImageEncoder) -> tuple[nn.Module, int]:
     """A pretrained network with layer-wise learning rates, or with LoRA adapters."""
     assert encoder.pretrained is not None
-    # Restored from a bundle there is no folder: the weights are loaded into the same architecture.
+    # An encoder from a bundle has no folder: the trained weights are loaded later.
     folder = encoder.pretrained.folder
     backbone = (
         load_image_backbone(folder) if folder else build_image_backbone(encoder.backbone_config)
@@ -287,7 +291,7 @@ def wrap_with_lora(network: PooledImageBackbone, column: str) -> nn.Module:
     """Freeze a network and add LoRA adapters to its linear layers.
 
     Raises:
-        DataError: it has no linear layers.
+        DataError: the network has no linear layers.
     """
     if not any(isinstance(module, nn.Linear) for module in network.modules()):
         raise DataError(

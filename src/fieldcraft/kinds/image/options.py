@@ -18,7 +18,7 @@ ENCODER_HINT = (
     f"{', '.join(IMAGE_NETWORKS_FROM_SCRATCH)}, or the folder of a pretrained network or of a "
     "bundle with photos"
 )
-FLIP_AUGMENTATIONS = ("horizontal_flip", "vertical_flip")  # skipped where photos must not flip
+FLIP_AUGMENTATIONS = ("horizontal_flip", "vertical_flip")  # skipped where flips are not allowed
 AUGMENTATIONS = (
     *FLIP_AUGMENTATIONS,
     "rotate",
@@ -34,12 +34,13 @@ FINETUNE_HINT = "true or lora, with a pretrained encoder"
 
 @dataclass(frozen=True)
 class ImageOptions:
-    """Options of all photo columns together: one network reads them all.
+    """The options shared by all photo columns, since one network reads them all.
 
     Attributes:
         side: side of the square images, in pixels; None if it is learned.
         allow_flip: whether photos may be flipped; None if it is learned.
-        encoder: name of a network trained from scratch, or folder of a pretrained one or a bundle.
+        encoder: name of a network trained from scratch, or folder of a pretrained network or of a
+            bundle.
         finetune: whether and how a pretrained network is trained: False, True or "lora".
         augment: whether to use the default augmentations, or the names of others.
         first_column: the first column that sets the network, for error messages.
@@ -102,7 +103,8 @@ def parse_image_options(columns: Sequence[Column]) -> ImageOptions:
                 detail="; ".join(f"{name}: {value}" for name, value in values_by_column.items()),
                 hint=f"use one value for all of them: data.columns.<name>.{option}",
             )
-    # The largest size keeps the detail of every column; one column that must not flip decides.
+    # The largest size keeps the detail of every column. A single column that must not be flipped
+    # rules out flips, since one network reads all columns.
     options = ImageOptions(
         max(sizes, default=None),
         all(flip_options) if flip_options else None,
@@ -157,7 +159,7 @@ def is_nonempty_string(value: Any) -> bool:
 
 
 def is_finetune_mode(value: Any) -> bool:
-    """Whether this is a way to finetune a pretrained network."""
+    """Whether this is a way to fine-tune a pretrained network."""
     return isinstance(value, bool) or value == LORA
 
 

@@ -1,4 +1,4 @@
-"""A cache of decoded photos by address and size, on disk where memory is short."""
+"""A cache of decoded photos by address and size, on disk if they would take too much memory."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class PixelCache:
 
         Args:
             addresses: addresses of photos; None where there is none.
-            fill: color of the square that replaces a missing or broken photo.
+            fill: color of the square that replaces a missing or unreadable photo.
         """
         keys = [
             None if address is None else (address, file_cells.content_stamp(address))
@@ -91,7 +91,7 @@ class PixelCache:
         return [self.position_by_key[key] < 0 for key in keys]
 
     def add(self, keys: Sequence[CacheKey]) -> None:
-        """Decode photos and keep them; one block at a time, which bounds memory."""
+        """Decode photos and keep them; one block at a time, to bound memory."""
         batch_size = self.images_per_block
         for start in range(0, len(keys), batch_size):
             batch = keys[start : start + batch_size]
@@ -136,7 +136,7 @@ def allocate_pixels(shape: tuple[int, ...], used_bytes: int = 0) -> Array:
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if n_bytes + used_bytes <= memory_bytes // MEMORY_FRACTION_DIVISOR:
         return np.empty(shape, dtype=np.uint8)
-    # The file is deleted at once; its disk space is freed with the mapping, even after a crash.
+    # The file has no name, so its disk space is freed with the mapping, even after a crash.
     with tempfile.TemporaryFile(prefix="fieldcraft-") as stream:
         stream.truncate(n_bytes)
         return np.memmap(stream, dtype=np.uint8, mode="r+", shape=shape)

@@ -22,8 +22,8 @@ class PreprocessorConfig:
 
     Attributes:
         side: side of the square images, in pixels.
-        mean: subtracted from red, green and blue, which are from 0 to 1.
-        std: divided by after that.
+        mean: mean of red, green and blue, from 0 to 1, which is subtracted.
+        std: standard deviation of red, green and blue, by which the difference is divided.
     """
 
     side: int = DEFAULT_SIDE_PIXELS
@@ -34,8 +34,8 @@ class PreprocessorConfig:
 def read_preprocessor_config(folder: Path, side: int | None = None) -> PreprocessorConfig:
     """Read the preprocessing of the network in a folder.
 
-    Photos are never cropped, since what matters may be at the border: where the files ask for a
-    center crop, the whole photo is resized to the size of the crop.
+    Photos are never cropped, as the border may show what matters. Where the files ask for a center
+    crop, the whole photo is resized to the size of the crop.
 
     Args:
         folder: the folder of the network.
@@ -43,6 +43,7 @@ def read_preprocessor_config(folder: Path, side: int | None = None) -> Preproces
     """
     path = folder / PREPROCESSOR_FILE
     config = files.read_json(path) if path.is_file() else {}
+    # In order of preference: the files of the preprocessor, then that of the network.
     candidate_sides = [
         parse_side(config.get("size")),
         files.read_json(folder / CONFIG_FILE).get("image_size"),
@@ -61,7 +62,7 @@ def read_preprocessor_config(folder: Path, side: int | None = None) -> Preproces
 
 
 def parse_side(entry: Any) -> Any:
-    """The side in an entry of sizes: a number, or a mapping."""
+    """The side in an entry of sizes, which is a number or a mapping; not validated."""
     if not isinstance(entry, Mapping):
         return entry
     return next((entry[key] for key in ("height", "shortest_edge") if key in entry), None)

@@ -37,7 +37,7 @@ class PretrainedImageEncoder:
     Attributes:
         preprocessor: size and scale of the photos that it reads.
         backbone: the network as ONNX, from pixels to an embedding.
-        folder: the folder of its weights, for finetuning; None in a bundle.
+        folder: the folder of its weights, for fine-tuning; None in a bundle.
     """
 
     preprocessor: PreprocessorConfig
@@ -52,7 +52,7 @@ class PretrainedImageEncoder:
         return config
 
     def embed(self, addresses: Sequence[str | None]) -> Array:
-        """Embed photos, shape (photos, embedding width); NaN where one is missing or broken."""
+        """Embed photos, shape (photos, embedding width); NaN where one is missing or unreadable."""
         embeddings = np.full(
             (len(addresses), self.backbone.embedding_size), np.nan, dtype=np.float32
         )
@@ -72,11 +72,11 @@ class PretrainedImageEncoder:
 def load_image_encoder(name: str, side: int | None = None) -> PretrainedImageEncoder:
     """Load a pretrained network by name.
 
-    It is exported to ONNX once, and its embeddings are cached, since every fold asks for them.
+    It is exported to ONNX once, and its embeddings are cached, since every fold needs them.
 
     Args:
         name: a folder, or a name on the Hugging Face Hub.
-        side: side of the square images; that of its own files if left out.
+        side: side of the square images; by default that in the files of the network.
 
     Raises:
         DataError: there is no such network, or it does not read photos.
@@ -104,8 +104,8 @@ def load_image_encoder_from_folder(
     onnx_path = (
         files.cache_folder() / "backbones" / weights_digest(folder) / f"{preprocessor.side}.onnx"
     )
-    # The path has the digest of the weights, so an existing export is that of these weights; it
-    # is written atomically, so a crash leaves none that is incomplete.
+    # The path contains the digest of the weights, so an existing file is the export of these
+    # weights. It is written atomically, so a crash leaves no incomplete file.
     if not onnx_path.is_file():
         from fieldcraft.kinds.image.hf_backbone import export_image_backbone
 

@@ -8,11 +8,13 @@ from fieldcraft.fit.finetuning import finetuning_settings
 from fieldcraft.fit.settings import TrainingRecipe, TrainingSettings
 from fieldcraft.kinds.image.architectures import VIT
 
-BASE_EPOCHS, BASE_ROWS = 21, 12_000  # 21 epochs for 12,000 training rows, more for fewer rows
+# 21 epochs for 12,000 training rows, more for fewer rows. On CIFAR-10, more epochs gained less than
+# smaller batches did (docs/log.md).
+BASE_EPOCHS, BASE_ROWS = 21, 12_000
 BATCH_SIZE_BELOW_ROWS = ((15_000, 64), (30_000, 128))
 MAX_BATCH_SIZE = 256
 LABEL_SMOOTHING = 0.1
-VIT_EPOCHS_FACTOR = 1.5  # attention has to learn locality, which convolutions have built in
+VIT_EPOCHS_FACTOR = 1.5  # attention has to learn the locality that convolutions have built in
 FINETUNE_STEPS = 2_000
 FINETUNED = "finetuned"
 
@@ -34,7 +36,7 @@ def choose_recipe(network_name: str, rows: int) -> TrainingRecipe:
 def build_cnn_recipe(rows: int) -> TrainingRecipe:
     """Muon with linear warm-up and linear decay."""
     epochs = choose_epochs(rows)
-    # A schedule that decays to 0 is not stopped early: patience is as long as the training.
+    # No early stopping, as the learning rate has to decay to 0: patience is as long as training.
     training = TrainingSettings(
         optimizer="muon",
         learning_rate=8e-3,
@@ -72,6 +74,6 @@ def build_vit_recipe(rows: int) -> TrainingRecipe:
 
 
 def choose_epochs(rows: int) -> int:
-    """Epochs of a training from scratch: the fewer rows, the more, between 10 and 50."""
+    """Epochs to train from scratch: more for fewer rows, from 10 to 50."""
     epochs: float = BASE_EPOCHS * (BASE_ROWS / rows) ** 0.35
     return round(min(max(epochs, 10), 50))

@@ -19,14 +19,14 @@ from fieldcraft.kinds.image.architectures import CNN_BLOCK_CHANNELS, CNN_STEM_CH
 # The names of initializers in ONNX are the attributes of FusedNetwork, ImageEncoderNet and
 # ConvBlock: renaming conv1, norm1, conv2, norm2, body or nets makes older bundles unusable here.
 PARAMETER_PREFIX = "network.nets.image.body."
-FOLDED_BIAS_SUFFIX = "_bias"  # given by the exporter to a convolution with a folded batch norm
+FOLDED_BIAS_SUFFIX = "_bias"  # the exporter appends it to the name of a folded bias
 BATCH_NORM_PARAMETERS = ("weight", "bias", "running_mean", "running_var")
 UNFOLDED_NORM_SUFFIX = ".norm2.weight"
 BATCH_NORM_EPSILON = 1e-5  # the default of PyTorch
 
 
 def find_bundle(name: str) -> Path | None:
-    """Find a bundle by its folder, its archive, or the folder of a project; None if not found."""
+    """Find a bundle by its folder, its archive or the folder of its project; None if not found."""
     path = resolve_path(name)
     if path.is_file() and path.suffix == ARCHIVE_SUFFIX:
         return path
@@ -59,7 +59,7 @@ def read_bundle_weights(folder: Path, name: str) -> dict[str, Array]:
     kinds = sorted({column["kind"] for column in manifest["schema"]["columns"]})
     if "image" not in kinds:
         raise unusable_bundle_error(
-            name, "no photos", f"columns of the kinds {truncated_list(kinds)}"
+            name, "no photo columns", f"columns of the kinds {truncated_list(kinds)}"
         )
     detail = "none of its models is a network over pixels"
     for member in manifest["members"]:
@@ -91,7 +91,7 @@ def read_onnx_weights(data: bytes) -> dict[str, Array]:
 def fold_batch_norm(weights: dict[str, Array], block: str) -> None:
     """Fold the second batch normalization of a block into the convolution before it.
 
-    The exporter does so itself, unless the network reads each photo twice because of flips.
+    The exporter does so itself, unless the network reads each photo twice: as it is and flipped.
     """
     weight, bias, mean, variance = (
         weights.pop(f"{block}.norm2.{parameter}") for parameter in BATCH_NORM_PARAMETERS

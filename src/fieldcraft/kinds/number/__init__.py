@@ -14,7 +14,7 @@ from fieldcraft.data.schema import Column
 from fieldcraft.kinds._base import BaseKind
 from fieldcraft.kinds.number.encode import NumberEncoder
 
-MAX_ABS_VALUE = 1e100  # numbers are clipped here, so that their squares and cubes are finite
+MAX_ABS_VALUE = 1e100  # numbers are clipped to it, so that their squares and cubes are finite
 
 
 class NumberKind(BaseKind):
@@ -38,7 +38,7 @@ class NumberKind(BaseKind):
         return TypeInference(self.name, 0.7, reason, options)
 
     def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:
-        """Cells as floats, clipped to the range of `clip`; what is not finite is missing."""
+        """Cells as floats, clipped to the option `clip`; values that are not finite are missing."""
         clipped = clip(
             parse_numbers(cells, options.get("decimal", ".")), -MAX_ABS_VALUE, MAX_ABS_VALUE
         )

@@ -14,7 +14,8 @@ from fieldcraft.core.types import Array
 from fieldcraft.data.column_names import split_words
 from fieldcraft.ledger.records import Finding, group_findings, single_column
 
-# Interquartile ranges beyond the quartiles. Tukey calls 3 "far out", but that is for normal data.
+# Interquartile ranges beyond the quartiles. Tukey (1977) calls values beyond 3 "far out", but real
+# columns often have longer tails than the normal distribution.
 OUTLIER_DISTANCE_IN_IQR = 8.0
 MAX_OUTLIER_FRACTION = 0.01  # more rows than this are a heavy tail, not outliers
 MIN_VALUES = 20
@@ -103,14 +104,14 @@ class ImpossibleValues:
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Report a few negative values among others that are not, and ages above 120 years."""
+        """Report the few values below zero in columns of amounts, and ages above 120 years."""
         for name, values in iter_number_columns(context):
             words = split_words(name)
             if not set(words) & NON_NEGATIVE_WORDS:
                 continue
             is_impossible = values < 0
             problem = "below zero"
-            # The median rules out ages in months or days, and years of birth.
+            # A higher median means ages in months or days, or years of birth.
             if words[-1] in ("age", "alter", "edad") and np.nanmedian(values) < MAX_AGE_YEARS:
                 is_impossible, problem = (
                     is_impossible | (values > MAX_AGE_YEARS),

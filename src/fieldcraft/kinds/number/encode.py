@@ -19,7 +19,7 @@ from fieldcraft.kinds.number.transform import NumberTransform, fit_number_transf
 MAX_BINS = 48  # the default of TabM
 MIN_ROWS_PER_BIN = 20
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
-MAX_VECTORIZED_ROWS = 64  # up to here numpy calls cost more than what they compute
+MAX_VECTORIZED_ROWS = 64  # up to here the overhead of NumPy calls dominates
 BLOCK_ROWS = 8_192  # rows at a time, so that intermediate results stay in the CPU cache
 KNOT_FIELDS = ("knots", "normal_quantiles")  # array fields of NumberTransform
 
@@ -28,7 +28,7 @@ def fit_bin_edges(column: Array) -> Array:
     """Increasing edges of the bins of the piecewise-linear encoding, shape (bins + 1,).
 
     Bins hold about equally many rows, but a value that most rows share (a zero for "none") counts
-    as one bin at most: otherwise it would leave no bins to the other values.
+    as one bin at most, as it would leave no bins for the other values.
     """
     values, counts = np.unique(column, return_counts=True)
     weights = np.minimum(counts, len(column) / MAX_BINS)
@@ -48,9 +48,9 @@ class VectorizedTransform:
         self.transforms = transforms
         feature_counts = [
             0
-            if column_transform.is_constant
-            else 1 + (column_transform.is_heavy_tailed and column_transform.scaling == "quantile")
-            for column_transform in transforms
+            if number_transform.is_constant
+            else 1 + (number_transform.is_heavy_tailed and number_transform.scaling == "quantile")
+            for number_transform in transforms
         ]
         self.feature_starts = np.cumsum([0, *feature_counts[:-1]]).tolist()
         self.interpolated_columns = [
@@ -128,11 +128,12 @@ class NumberEncoder:
         """Learn transforms, fill values and bins from the training rows; return them encoded."""
         options = [column.options for column in self.columns]
         self.transforms = [fit_number_transform(*pair) for pair in zip(raw, options, strict=True)]
-        self.vectorized_transform = None
+        self.vectorized_transform = None  # built on first use, as it is for few rows only
         model_imputed = [
             i for i, column_options in enumerate(options) if column_options.get("impute") == "model"
         ]
         missing_masks = [np.isnan(column) for column in raw]
+        # After the transforms, whose fill values are the initial values of missing cells.
         self.imputer = (
             fit_iterative_imputer(self._clip_and_fill(raw), missing_masks, model_imputed)
             if model_imputed
@@ -152,7 +153,7 @@ class NumberEncoder:
         return self._lazy_rows(raw, self._apply_clean_options(raw))
 
     def _clip_and_fill(self, raw: list[Array]) -> list[Array]:
-        """All columns clipped and filled, whether the options ask for it or not."""
+        """All columns clipped and filled, whatever their options."""
         return [
             np.where(
                 np.isnan(column),
@@ -163,7 +164,7 @@ class NumberEncoder:
         ]
 
     def _apply_clean_options(self, raw: list[Array]) -> list[Array]:
-        """The columns clipped and filled as their options ask for."""
+        """The columns clipped and filled where their options ask for it."""
         requested_options = [column.options.keys() & {"impute", "clip"} for column in self.columns]
         filled = self._clip_and_fill(raw) if any(requested_options) else raw
         if self.imputer:
@@ -198,11 +199,11 @@ class NumberEncoder:
         arrays = {"number": features} if self.bin_edges else {}
         if flags:
             arrays["number_missing"] = np.stack(flags, axis=1).astype(np.float32)
-        # If all columns are constant: a network needs at least one input.
+        # A network needs at least one input, even if all columns are constant.
         return arrays or {"number_missing": np.zeros((rows, 1), dtype=np.float32)}
 
     def _fill_in_blocks(self, cleaned: list[Array], features: Array) -> None:
-        """Compute the features of many rows, a block at a time, so that it stays in the cache."""
+        """Compute the features of many rows block by block, so that they stay in the CPU cache."""
         for start in range(0, len(features), BLOCK_ROWS):
             block = slice(start, start + BLOCK_ROWS)
             feature_indices = iter(range(len(self.bin_edges)))

@@ -15,12 +15,12 @@ from fieldcraft.contracts import State
 from fieldcraft.core.types import Array
 
 IMPUTATION_ROUNDS = 3
-MAX_PREDICTOR_COLUMNS = 30  # the most correlated ones
+MAX_PREDICTOR_COLUMNS = 30  # the columns most correlated with the imputed one
 MAX_FIT_ROWS = 50_000
 RIDGE_ALPHA_PER_ROW = 1e-3
 MIN_STD = 1e-100
-MAX_ABS_ZSCORE = 10.0  # predictors are clipped here
-INTERCEPT_ALPHA = 1e-9  # the intercept is not penalized, but zero rows must not be singular
+MAX_ABS_ZSCORE = 10.0  # predictors are clipped to it
+INTERCEPT_ALPHA = 1e-9  # practically no penalty, but without rows the system stays regular
 
 
 @dataclass
@@ -36,7 +36,7 @@ class ColumnImputer:
     def predict(self, columns: Sequence[Array], rows: Array, round_index: int) -> Array:
         """Predict some rows.
 
-        Sums column by column: a matrix product rounds differently with other rows beside it.
+        Sums column by column, as the rounding of a matrix product depends on the other rows.
         """
         weights = self.weights[round_index]
         predictions = np.full(len(rows), weights[-1])
@@ -51,7 +51,7 @@ class IterativeImputer:
     """Imputes several columns, each from all others, in a few rounds."""
 
     def __init__(self, means: Array, stds: Array, models: list[ColumnImputer]) -> None:
-        """Keep the fitted models; see `fit_iterative_imputer`."""
+        """Keep fitted models, and the mean and standard deviation of each column."""
         self.means, self.stds, self.models = means, stds, models
 
     def state(self) -> State:
@@ -108,7 +108,7 @@ def fit_iterative_imputer(
         missing_masks: for each column, true where the cell is missing.
         target_columns: positions of the columns to impute.
     """
-    # An even sample instead of a random one: tables are often ordered by time.
+    # An evenly spaced sample, which covers all times of a table that is ordered by time.
     stride = max(1, -(-len(columns[0]) // MAX_FIT_ROWS))
     columns, missing_masks = (
         [array[::stride] for array in arrays] for arrays in (columns, missing_masks)
@@ -136,7 +136,7 @@ def init_column_imputer(
         for i, values in enumerate(standardized)
         if i != column
     }
-    # In column order again, so that sums do not depend on the order of correlations.
+    # Sorted by column, so that rounding does not depend on the order of the correlations.
     predictors = sorted(sorted(association, key=lambda i: -association[i])[:MAX_PREDICTOR_COLUMNS])
     weights = np.zeros((IMPUTATION_ROUNDS, len(predictors) + 1))
     return ColumnImputer(column, predictors, weights, float(observed.min()), float(observed.max()))

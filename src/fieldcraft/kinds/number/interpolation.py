@@ -15,10 +15,10 @@ MAX_LOOKUP_STEPS = 8  # with more, the binary search of np.interp is as fast
 class LinearInterpolator:
     """Linear interpolation between knots, constant outside of them.
 
-    The same as `np.interp`, which does a binary search for each value. Here a grid of equal cells
-    gives the first piece of the cell of a value, and a step or two from there finds its own.
-    Where many knots crowd into one cell, `np.interp` is called instead. That choice depends on
-    the knots alone, so a value gives the same result in any batch.
+    It computes what `np.interp` does, which runs a binary search for each value. Here a grid of
+    equal cells gives the first piece in the cell of a value, and a step or two from there leads to
+    the piece of the value. Where many knots crowd into one cell, `np.interp` is called instead.
+    That choice depends on the knots alone, so a value gives the same result in any batch.
     """
 
     def __init__(self, x: Array, y: Array, axis: Array | None = None) -> None:
@@ -27,11 +27,12 @@ class LinearInterpolator:
         Args:
             x: increasing positions of the knots, at least two.
             y: values at the knots.
-            axis: positions of the knots on another, monotone scale on which the grid has equal
-                cells, such as a logarithmic one; x if left out.
+            axis: positions of the knots on the scale on which the cells of the grid are equal: an
+                increasing function of x, such as its logarithm; x itself if left out.
         """
         axis = x if axis is None else axis
         self.x, self.y = x, y
+        # Adjacent knots may be so close that the slope overflows; such a piece is a step.
         with np.errstate(over="ignore"):
             slope = np.diff(y) / np.diff(x)
         self.slope = np.append(np.where(np.isfinite(slope), slope, 0.0), 0.0)
@@ -52,7 +53,7 @@ class LinearInterpolator:
         return np.asarray(np.clip(cells, 0, N_GRID_CELLS - 1).astype(np.int16))
 
     def __call__(self, x: Array, axis: Array | None = None) -> Array:
-        """Interpolate at `x`; `axis` has the same values on the scale of the grid, if another."""
+        """Interpolate at `x`; `axis` is `x` on the scale of the grid, if that is another."""
         if self.lookup_steps > MAX_LOOKUP_STEPS:
             return np.asarray(np.interp(x, self.x, self.y))
         clipped = np.clip(x, self.x[0], self.x[-1])
@@ -66,11 +67,12 @@ class LinearInterpolator:
 class BatchedLinearInterpolator:
     """Several interpolators at once, one per column; faster for a few rows.
 
-    Results are equal to the last bit: the same pieces are found and the same sums computed.
+    Results equal those of the single interpolators to the last bit: the same pieces are found and
+    the same sums computed.
     """
 
     def __init__(self, interpolators: Sequence[LinearInterpolator]) -> None:
-        """Concatenate interpolators, none of which may use `np.interp`."""
+        """Concatenate interpolators, none of which may need `np.interp`."""
         self.inner_knots = [interpolator.x[1:-1] for interpolator in interpolators]
         self.low = np.array([interpolator.x[0] for interpolator in interpolators])
         self.high = np.array([interpolator.x[-1] for interpolator in interpolators])

@@ -1,8 +1,8 @@
 """The encoder net of numbers: piecewise-linear embeddings.
 
-Gorishniy et al., *On Embeddings for Numerical Features in Tabular Deep Learning*, NeurIPS 2022;
-a linear embedding plus a piecewise-linear one that starts at zero, as in TabM (Gorishniy et al.,
-ICLR 2025).
+Gorishniy et al., *On Embeddings for Numerical Features in Tabular Deep Learning*, NeurIPS 2022.
+A linear embedding plus a piecewise-linear one whose weights start at zero, as in TabM (Gorishniy
+et al., ICLR 2025).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class NumberNet(nn.Module):
         """
         super().__init__()
         n_features = len(encoder.bin_edges)
+        # If all columns are constant, the encoder gives one input of zeros: see `_tensors` there.
         n_flags = sum(
             number_transform.has_missing for number_transform in encoder.transforms
         ) or int(not n_features)
@@ -69,6 +70,7 @@ class PiecewiseLinearEmbedding(nn.Module):
         max_bins = max(len(edges) for edges in bin_edges) - 1
         slope, offset = torch.zeros(n_features, max_bins), torch.zeros(n_features, max_bins)
         low, high = torch.zeros(n_features, max_bins), torch.ones(n_features, max_bins)
+        # Features with fewer bins than others are padded: slope and offset 0 encode a bin as 0.
         for i, edges in enumerate(bin_edges):
             n_bins = len(edges) - 1
             widths = torch.as_tensor(np.diff(edges), dtype=torch.float32)

@@ -13,12 +13,12 @@ import numpy as np
 from fieldcraft.core.types import Array
 from fieldcraft.kinds.number.interpolation import LinearInterpolator
 
-MAX_QUANTILES = 1_000
+MAX_QUANTILES = 1_000  # the default of scikit-learn's QuantileTransformer
 HEAVY_TAIL_MIN_SKEW = 2.0  # the skewness of an exponential distribution
 MIN_RELATIVE_RANGE = 1e-6  # a smaller range is rounding, and the column counts as constant
-MIN_SCALE = 1e-100
+MIN_SCALE = 1e-100  # keeps the division by the scale finite
 MAX_NORMAL_QUANTILE = 5.2  # the normal quantile of 1e-7, as in scikit-learn's QuantileTransformer
-MAX_ABS_VALUE = 1e100  # as in fieldcraft.kinds.number
+MAX_ABS_VALUE = 1e100  # as in fieldcraft.kinds.number, which imports this module
 MAX_ABS_NETWORK_INPUT = 1e30  # sums of many such numbers are still finite in float32
 CLIP_IQR_FACTOR = 8.0  # as in the check of outliers
 
@@ -81,8 +81,8 @@ class NumberTransform:
             return []
         filled = np.where(np.isnan(column), self.fill_value, column)
         if self.scaling != "quantile":
-            # Linear scalings are unbounded, and a network must not be led far from where it was
-            # trained: at most one training range beyond the training values.
+            # Linear scalings are unbounded, and a network cannot extrapolate far: inputs reach at
+            # most one training range below the minimum and above the maximum.
             clipped = np.clip(
                 filled, 2 * self.minimum - self.maximum, 2 * self.maximum - self.minimum
             )
@@ -176,24 +176,21 @@ def compute_center_scale(present: Array, scaling: str) -> tuple[float, float]:
 
 def add_quantile_knots(number_transform: NumberTransform, present: Array) -> NumberTransform:
     """Add the knots of the quantile transform."""
-    # The rule of TabM's code: with few rows, few quantiles, so that the transform is smooth.
+    # The rule of TabM's code: few rows get few quantiles, so that the transform is smooth.
     n_quantiles = int(max(min(len(present) // 30, MAX_QUANTILES), 10))
     probabilities = np.linspace(0, 1, n_quantiles)
     normal = NormalDist()
     clipped = np.clip(probabilities, 1e-7, 1 - 1e-7)
     normal_quantiles = np.array([normal.inv_cdf(probability) for probability in clipped])
-    # Equal quantiles (a value that many rows share) become one knot at their mean position.
+    # Equal quantiles (of a value that many rows share) become one knot with their mean normal
+    # quantile, since an interpolator needs increasing knots.
     knots, knot_index = np.unique(np.quantile(present, probabilities), return_inverse=True)
     mean_quantiles = np.bincount(knot_index, weights=normal_quantiles) / np.bincount(knot_index)
     std = present.std()
     skew = (((present - present.mean()) / std) ** 3).mean() if std > 0 else 0.0
-    is_heavy_tailed, knot_quantiles = (
-        bool(abs(skew) > HEAVY_TAIL_MIN_SKEW),
-        np.clip(mean_quantiles, -MAX_NORMAL_QUANTILE, MAX_NORMAL_QUANTILE),
-    )
     return replace(
         number_transform,
-        is_heavy_tailed=is_heavy_tailed,
+        is_heavy_tailed=bool(abs(skew) > HEAVY_TAIL_MIN_SKEW),
         knots=knots,
-        normal_quantiles=knot_quantiles,
+        normal_quantiles=np.clip(mean_quantiles, -MAX_NORMAL_QUANTILE, MAX_NORMAL_QUANTILE),
     )

@@ -1,9 +1,9 @@
-"""Kind of column for free text: sentences, titles, notes, names of people."""
+"""Free text: sentences, titles, notes, names of people."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
@@ -36,8 +36,6 @@ class TextKind(BaseKind):
     """A column of texts of several words, most of them distinct."""
 
     name = "text"
-    is_feature = True
-    storage: Literal["values", "files"] = "values"
     options: tuple[str, ...] = OPTION_NAMES
     packages = ("tokenizers",)
 
@@ -81,7 +79,7 @@ class TextKind(BaseKind):
 
     def drift_statistics(self, values: pl.Series) -> dict[str, pl.Series]:
         """Characters, words and characters per word of each text."""
-        # The profile of a bundle is handed on, so it must not hold any text itself.
+        # Bundles store these statistics and are passed on, so no text itself is among them.
         texts = values.cast(pl.String)
         n_characters = texts.str.len_chars().cast(pl.Float64)
         n_words = texts.str.count_matches(r"\S+").cast(pl.Float64)

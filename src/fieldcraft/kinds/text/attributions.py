@@ -1,6 +1,6 @@
 """Attribute the output of a token-level network to words: integrated gradients and attention.
 
-Integrated gradients (Sundararajan, Taly & Yan, ICML 2017) sum the gradient along the way from zero
+Integrated gradients (Sundararajan, Taly & Yan, ICML 2017) sum the gradient along the path from zero
 embeddings to those of the text. Attention shows where the last layer looks, which need not be what
 the output depends on (Jain & Wallace, NAACL 2019).
 """
@@ -81,8 +81,8 @@ def compute_token_gradients(
     """Return integrated gradients of each token, shape (texts, length).
 
     The logit is attributed, as the activation saturates at confident predictions; for classes the
-    logit less the mean logit, since softmax depends on differences only. Special tokens keep their
-    embeddings along the way.
+    logit minus the mean logit, since softmax depends on differences only. Special tokens keep their
+    embeddings along the path.
     """
     embedding_layers = find_embedding_layers(net.body)
     is_special = find_special_tokens(net, inputs[INPUT_NAME][0])
@@ -129,11 +129,11 @@ def lookup_embeddings(
     net: TextNet, embedding_layers: Sequence[nn.Module], tokens: Tensor
 ) -> list[Tensor]:
     """Return the output of each embedding layer for the tokens."""
-    # By forward hooks, as Hugging Face models look up their embeddings deep inside.
+    # By forward hooks, as Hugging Face models look up their embeddings in an inner module.
     embeddings: dict[int, Tensor] = {}
 
     def save_output(index: int) -> Any:
-        return lambda layer, given, vectors: embeddings.update({index: vectors.clone()})
+        return lambda layer, args, output: embeddings.update({index: output.clone()})
 
     with ExitStack() as stack:
         for index, layer in enumerate(embedding_layers):
@@ -149,12 +149,12 @@ def override_embeddings(
     """Replace the outputs of embedding layers within the context."""
 
     def make_hook(embedding: Tensor) -> Any:
-        return lambda layer, given, vectors: embedding
+        return lambda layer, args, output: embedding  # replaces the output of the layer
 
     with ExitStack() as stack:
         for layer, embedding in zip(embedding_layers, embeddings, strict=True):
             stack.callback(layer.register_forward_hook(make_hook(embedding)).remove)
-        # The net sorts texts by length, and the given embeddings are in the original order.
+        # The net would sort texts by length, but the embeddings are in the original order.
         net.keep_order = True
         try:
             yield

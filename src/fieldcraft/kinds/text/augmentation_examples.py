@@ -27,7 +27,7 @@ def render_augmented_texts(network: FusedNetwork, rows: Tensors) -> list[list[st
         The augmented texts of each column, empty for columns that no token-level network reads; no
         columns at all without augmentation.
     """
-    # Deferred: the kind imports this module, and predicting with a bundle must not need torch.
+    # Imported here, as the kind imports this module and bundles must predict without torch.
     import torch
 
     from fieldcraft.kinds.text.net import TextNet
@@ -35,7 +35,8 @@ def render_augmented_texts(network: FusedNetwork, rows: Tensors) -> list[list[st
     net = network.nets[KIND] if INPUT_NAME in rows else None
     if not isinstance(net, TextNet) or not net.augmentations:
         return []
-    # The report is the same each time, and the random stream of training is left alone.
+    # A fixed seed in a forked generator: the report is the same each time, and the random state of
+    # training does not change.
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
         tokens = net.augment_tokens({name: torch.as_tensor(array) for name, array in rows.items()})

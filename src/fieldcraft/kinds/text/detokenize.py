@@ -28,7 +28,7 @@ def decode_pieces(tokenizer_json: str, token_ids: Iterable[int]) -> list[str | N
         tokenizer_json: the tokenizer in the JSON format of the library `tokenizers`.
         token_ids: token IDs of one text.
     """
-    # The decoders of `tokenizers` give the whole text only, not which token each piece is from.
+    # The decoders of `tokenizers` return the whole text only, not the piece of each token.
     bytes_by_id = load_token_bytes(tokenizer_json)
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     token_bytes = [bytes_by_id.get(int(token_id)) for token_id in token_ids]
@@ -36,7 +36,7 @@ def decode_pieces(tokenizer_json: str, token_ids: Iterable[int]) -> list[str | N
         None if piece_bytes is None else decoder.decode(piece_bytes) for piece_bytes in token_bytes
     ]
     text_indices = [i for i, piece in enumerate(texts) if piece is not None]
-    # A text cut within a character ends with its first bytes: "replace" shows them as U+FFFD.
+    # A text that is cut within a character ends with the first bytes of it, shown as U+FFFD.
     if text_indices:
         texts[text_indices[-1]] = f"{texts[text_indices[-1]]}{decoder.decode(b'', final=True)}"
     # Tokenizers put a space before the first word, which the text does not have.

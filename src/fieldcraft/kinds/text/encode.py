@@ -42,11 +42,10 @@ from fieldcraft.kinds.text.tokenization import (
 NGRAM_ENCODER_ARRAYS = ("buckets", "weights", "directions", "center", "scale")
 BACKBONE_FILE = "backbone"  # the pretrained network, as ONNX
 # Fine-tuning gained .045 accuracy with 2 classes (Rotten Tomatoes) and lost .013 with 77
-# (Banking77), see docs/log.md. With more characters it would take more than some minutes on two
-# cores.
+# (Banking77), see docs/log.md. The limit of characters bounds it to some minutes on two cores.
 MAX_SCORES_TO_FINETUNE, MIN_TEXTS_TO_FINETUNE = 10, 4_000
 MAX_CHARACTERS_TO_FINETUNE = 1_600_000
-MAX_BATCH_TOKENS = 1 << 14
+MAX_BATCH_TOKENS = 1 << 14  # of a batch of a network that reads tokens
 
 
 class TextEncoder:
@@ -131,7 +130,7 @@ class TextEncoder:
             return encoded
         token_encoder = self.token_encoder
 
-        # Paraphrases are of training rows only: `transform` never adds them.
+        # Only training rows have paraphrases: `transform` never adds them.
         def build_tensors() -> dict[str, Array]:
             return {
                 **encoded.tensors(),
@@ -158,7 +157,7 @@ class TextEncoder:
         ]
 
     def _should_finetune(self, cells: list[pl.Series]) -> bool:
-        """Whether to fine-tune a pretrained encoder where the project file leaves that open.
+        """Whether to fine-tune a pretrained encoder if the project file does not set `finetune`.
 
         It pays with few targets and enough texts: the target then lies along a few directions
         that the frozen encoder may not separate (docs/log.md).
@@ -208,7 +207,7 @@ class TextEncoder:
         # Feature names are shown in reports and stored in models of trees.
         ngram_table = np.hstack(ngram_features).astype(np.float32)
 
-        # Embeddings are computed only where they are read: a token-level network does without them.
+        # Embeddings are computed only where needed: a token-level network does not read them.
         @cache
         def build_table() -> Array:
             embeddings = [
@@ -230,8 +229,8 @@ class TextEncoder:
     def state(self) -> State:
         """Return the fitted state; a pretrained network is a file of it.
 
-        A fine-tuned network holds its own weights, so only models that read the matrix need that
-        file: its name then begins with `MATRIX_ONLY_PREFIX`.
+        The model with a fine-tuned network has its own copy of the weights, so only models that
+        read the matrix need that file: its name then begins with `MATRIX_ONLY_PREFIX`.
         """
         arrays: dict[str, Array] = {}
         for i, ngram_encoder in enumerate(self.ngram_encoders):
@@ -263,7 +262,7 @@ class TextEncoder:
         return State(values, arrays, {name: self.pretrained.backbone.path})
 
     def restore(self, state: State) -> None:
-        """Restore a fitted state; without embeddings if their file was left out."""
+        """Restore a fitted state; without embeddings if the file of the network was left out."""
         self.n_scores, self.ngram_encoders = state.values["n_scores"], []
         for i in range(state.values["ngram_encoders"]):
             arrays = {name: state.arrays[f"{name}.{i}"] for name in NGRAM_ENCODER_ARRAYS}

@@ -3,7 +3,7 @@
 Ribeiro, Singh & Guestrin, *"Why Should I Trust You?": Explaining the Predictions of Any
 Classifier*, KDD 2016: words are left out at random, the model scores each perturbed text, and a
 linear model weighted by proximity is fitted to the scores. Leaving out one word at a time would
-miss words of which any one is enough.
+not find words of which any one suffices for the prediction.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import numpy as np
 from fieldcraft.contracts import ScoreFunction
 from fieldcraft.core.types import Array, Json
 
-# Words are runs of characters without spaces; in scripts without spaces (Japanese, Chinese, Korean,
-# Thai) single characters. Hangul is among them although Korean has spaces: its words are long.
+# Words are runs of characters without spaces; in scripts without spaces (Japanese, Chinese, Thai),
+# single characters. So is Hangul, since Korean words have spaces between them but are long.
 UNSPACED_SCRIPTS = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f"
 WORD_PATTERN = re.compile(rf"\s*(?:[{UNSPACED_SCRIPTS}]|[^\s{UNSPACED_SCRIPTS}]+)\s*")
 MAX_SPANS = 60  # longer texts are split into phrases; the fit needs more samples than spans
 PERTURBATIONS_RANGE = (128, 256)  # of long and of short texts
-MAX_CHARACTERS = 20_000  # no encoder reads further
+MAX_CHARACTERS = 20_000  # no encoder reads more
 # Bounds the time of an explanation: fewer perturbations of long texts, but at least 128.
 MAX_TOTAL_CHARACTERS = 400_000
 MAX_DROPPED_FRACTION = 2 / 3
@@ -93,7 +93,7 @@ def fit_local_linear_model(masks: Array, scores: Array) -> Array:
     Returns:
         Effects, shape (spans,).
     """
-    # A binary mask with a share p of ones has the cosine sqrt(p) with the mask of all ones.
+    # The cosine of a mask with a fraction p of ones and the mask of all ones is sqrt(p).
     distance = 1 - np.sqrt(masks.mean(axis=1))
     kernel_weights = np.exp(-0.5 * (distance / KERNEL_WIDTH) ** 2)
     centered = masks - np.average(masks, axis=0, weights=kernel_weights)

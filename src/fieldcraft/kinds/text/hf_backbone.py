@@ -120,11 +120,12 @@ def export_text_backbone(folder: Path) -> tuple[bytes, str]:
     Raises:
         DataError: the folder holds no text encoder that can be exported.
     """
+    # The bound is far above the longest window (`DEFAULT_WINDOW_TOKENS`).
     length = torch.export.Dim("length", min=1, max=4_096)
     rows = torch.export.Dim("rows", min=1)
     example = torch.ones(2, 7, dtype=torch.long)
-    # Without a mask: the runtime encodes each text alone, so that its embedding never depends on
-    # the texts around it.
+    # Without a mask, since the runtime encodes each text alone: its embedding then never depends on
+    # the other texts of a batch.
     module = load_text_backbone(folder)
     try:
         data = export_module(

@@ -16,14 +16,14 @@ RIDGE_TOLERANCE = 1e-4
 
 
 def build_score_targets(target: Array) -> Array:
-    """Return the targets to fit scores for: those given, and for classes also the first class.
+    """Return the targets to fit scores to: those given, and for classes also the first class.
 
     Args:
         target: shape (rows, columns): numbers, 0/1 labels, or 0/1 indicators of every class but
             the first.
     """
-    # One-vs-rest needs a score for the first class too, which the indicators leave out. Several
-    # columns of which at most one is set in any row are classes; others are labels.
+    # One-vs-rest needs a score for the first class too, which has no indicator. Several columns of
+    # which at most one is 1 in each row are classes; otherwise they are labels.
     is_multiclass = (
         target.shape[1] > 1 and is_binary(target) and bool((target.sum(axis=1) <= 1).all())
     )
@@ -64,8 +64,8 @@ def fit_score_model(tfidf: Any, score_target: Array) -> tuple[Array, float]:
         ridge = Ridge(RIDGE_ALPHA, solver="sparse_cg", tol=RIDGE_TOLERANCE).fit(tfidf, score_target)
         return ridge.coef_, float(ridge.intercept_)
     with warnings.catch_warnings():
-        # LIBLINEAR warns when it stops at its iteration limit: a rough margin is good enough, as
-        # the score is a feature of another model.
+        # LIBLINEAR warns when it stops at its iteration limit. A rough margin is good enough for a
+        # score that is a feature of another model.
         warnings.simplefilter("ignore", UserWarning)
         svm = LinearSVC(C=SVM_C, tol=SVM_TOLERANCE, random_state=0).fit(tfidf, score_target == 1)
     return svm.coef_[0], float(svm.intercept_[0])

@@ -34,7 +34,7 @@ from fieldcraft.kinds.text.hf_backbone import (
 from fieldcraft.kinds.text.tokenization import PAD_ID
 
 EMBEDDING_DIM = 128  # of networks trained from scratch
-# Texts padded to a common length; smaller when training, where activations stay in memory.
+# Texts that are padded to a common length; fewer in training, where activations stay in memory.
 EVAL_BATCH_TEXTS, TRAIN_BATCH_TEXTS = 64, 16
 KERNEL_SIZES = (3, 4, 5)  # as in Kim (2014)
 N_BIGRAM_BUCKETS = 1 << 15
@@ -81,7 +81,7 @@ class TextNet(nn.Module):
             else tensors["tokens"].flatten(0, 1).long()
         )
         embeddings = self.encode_texts(tokens)
-        # The trunk expects features on the scale of the standardized n-gram features.
+        # The trunk expects features on one scale, and the n-gram features are standardized.
         embeddings = functional.layer_norm(embeddings, embeddings.shape[-1:])
         embeddings = self.dropout(embeddings).view(-1, self.embedding_width)
         return torch.cat([tensors["text"], embeddings], dim=1)
@@ -95,7 +95,7 @@ class TextNet(nn.Module):
 
     def encode_texts(self, tokens: Tensor) -> Tensor:
         """Return embeddings of texts, batched by length so that little padding is computed."""
-        # Sorting depends on the data, which an exported graph cannot.
+        # Batches depend on the data, which an exported graph cannot express.
         if torch.compiler.is_exporting() or self.keep_order:
             return self.encode_padded(tokens)
         lengths = (tokens != PAD_ID).sum(1)
@@ -113,8 +113,8 @@ class TextNet(nn.Module):
             embedding_weights = (
                 module.weight for module in self.body.modules() if isinstance(module, nn.Embedding)
             )
-            # The largest table is that of the tokens; others hold positions and segments. Computed
-            # once, before training moves the embeddings.
+            # The largest table is that of tokens; others are of positions and segments. Computed
+            # once, before training changes the embeddings.
             self.neighbor_ids = find_nearest_tokens(max(embedding_weights, key=len))
         return None if self.neighbor_ids is None else self.neighbor_ids.to(device)
 
@@ -169,7 +169,7 @@ def build_finetuned_body(encoder: TextEncoder) -> tuple[nn.Module, int]:
     """
     assert encoder.options is not None
     folder = encoder.pretrained.folder if encoder.pretrained else None
-    # A restored encoder has no folder: its weights follow from the state of the model.
+    # A restored encoder has no folder: the state of the model, loaded later, has the weights.
     backbone = (
         load_text_backbone(folder) if folder else build_text_backbone(encoder.backbone_config)
     )
@@ -221,7 +221,7 @@ class BagOfTokens(nn.Module):
         self.unigram_embedding = nn.Embedding(vocabulary_size, EMBEDDING_DIM)
         self.bigram_embedding = nn.Embedding(N_BIGRAM_BUCKETS, EMBEDDING_DIM)
         nn.init.normal_(self.unigram_embedding.weight, std=0.1)
-        # Bigrams start at zero: those that training texts do not hold must add nothing.
+        # Bigrams start at zero, so that those without training texts add nothing.
         nn.init.zeros_(self.bigram_embedding.weight)
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
@@ -256,8 +256,8 @@ class TextCnn(nn.Module):
         features = []
         for layer, kernel_size in zip(self.convolutions, KERNEL_SIZES, strict=True):
             activations = functional.relu(layer(x))
-            # Only windows that begin at a token count: those in the padding hold the bias of the
-            # convolution, so the maximum would depend on the length of other texts.
+            # Only windows that begin at a token count. Others have the bias of the convolution, so
+            # the maximum would depend on the padding, and that on the length of other texts.
             has_token = functional.pad(mask, (kernel_size - 1, 0))
             features.append((activations * has_token[:, None, :]).amax(2))
         return torch.cat(features, dim=1)

@@ -18,7 +18,7 @@ from fieldcraft.kinds.text.sparse import CooMatrix, compute_leading_singular_vec
 
 MAX_TOPICS = 32
 MIN_TOPICS = 4  # where there are no scores
-# Without scores, and with them: models overfit to topics where rows are few.
+# Without scores, and with scores. Models overfit to topics where rows are few.
 ROWS_PER_TOPIC = (100, 1_000)
 MAX_TOPIC_TEXTS = 10_000
 # An n-gram of a single text cannot generalize. Banking77: .9130 without those, .9127 with them.
@@ -28,12 +28,12 @@ N_SCORE_FOLDS = 5
 MAX_ABS_ZSCORE = 10.0
 MIN_STD = 1e-6
 LENGTH_FEATURES = ("length", "words", "missing")
-# Both limits are about memory: 30 million nonzeros are 240 MB in the CSR matrix, 50 million weights
-# 400 MB.
+# Both limits bound memory: 30 million nonzeros take 240 MB in the CSR matrix, 50 million weights
+# take 400 MB.
 MAX_SCORE_NONZEROS = 30_000_000
 MAX_SCORE_WEIGHTS = 50_000_000  # all targets, in-fold and out-of-fold
 BLOCK_TEXTS = 4_000  # encoded at a time, so that memory does not grow with the table
-BLOCK_MEAN_CHARACTERS = 2_000  # blocks of longer texts hold fewer of them
+BLOCK_MEAN_CHARACTERS = 2_000  # blocks of texts longer than this hold fewer texts
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class TextColumn:
         character_counts = self.cells.cast(pl.String).str.len_chars().clip(0, MAX_CHARACTERS)
         return float(character_counts.sum()) / max(len(self), 1)
 
-    # All fold models of a bundle read the same rows: a batch that is one block is counted once.
+    # All fold models of a bundle encode the same rows, so terms of a single block are counted once.
     @cached_property
     def _single_block(self) -> list[TermCounts]:
         return [count_terms(self.cells)] if len(self) else []
@@ -103,8 +103,8 @@ class NgramVocabulary:
         Returns:
             Matrices of shape (terms, buckets) and (texts, terms).
         """
-        # Two factors instead of one matrix: each distinct word is hashed and weighted once, however
-        # many texts hold it.
+        # Two factors instead of one matrix: each distinct term is hashed and weighted once, however
+        # many texts contain it.
         term_index, bucket, is_whole_word = terms.ngrams
         feature_index = self.bucket_index[bucket]
         is_known = feature_index >= 0
@@ -115,7 +115,7 @@ class NgramVocabulary:
         )
         values = self.idf[feature_index] * np.where(is_whole_word, WHOLE_WORD_WEIGHT, 1.0)
         n_texts, n_terms = len(terms.text_lengths), len(terms.terms)
-        # Norms of texts are summed as if their terms shared no bucket, hence "about" unit length.
+        # Norms are computed as if the terms of a text shared no bucket, hence "about" unit length.
         squared_norms = np.bincount(term_index, values**2, minlength=n_terms)
         log_frequency = 1 + np.log(terms.term_frequency)
         squared_lengths = np.bincount(
@@ -190,8 +190,8 @@ def fit_ngram_encoder(texts: TextColumn, score_targets: Array) -> tuple[NgramEnc
     Returns:
         The encoder, and the encoded training rows with out-of-fold scores.
     """
-    # In-fold scores of training rows would have seen their own targets: models above would trust
-    # them far more than scores of new rows deserve.
+    # Scores of training rows by a model fitted to the same rows would be far better than those of
+    # new rows, and the models that read them would rely on them too much.
     #
     #   rows of fold  0     1     2     3     4        new rows
     #   scored by     -0    -1    -2    -3    -4       all rows
@@ -215,15 +215,18 @@ def fit_ngram_encoder(texts: TextColumn, score_targets: Array) -> tuple[NgramEnc
         [np.zeros(topic_directions.shape[1]), offsets, np.zeros(len(LENGTH_FEATURES))]
     )
     n_features = topic_directions.shape[1] + score_targets.shape[1]
-    parts, n_done = [], 0
+    parts, n_encoded = [], 0
     for terms in texts.iter_blocks():
         block = vocabulary.project(terms, projection) + offsets
         parts.append(
             select_out_of_fold_scores(
-                block, fold_of_row[n_done : n_done + len(block)], n_features, score_targets.shape[1]
+                block,
+                fold_of_row[n_encoded : n_encoded + len(block)],
+                n_features,
+                score_targets.shape[1],
             )
         )
-        n_done += len(block)
+        n_encoded += len(block)
     raw = np.vstack(parts)
     std = raw.std(axis=0)
     std = np.where(std > MIN_STD, std, 1.0)

@@ -1,4 +1,4 @@
-"""Split texts into words, and words into hashed character n-grams, alike on every machine."""
+"""Split texts into words, and words into hashed character n-grams, equally on every machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import polars as pl
 from fieldcraft.core.types import Array
 
 # On 20 Newsgroups 5,000 characters gave .8692 accuracy, 2,000 gave .8679 and 20,000 gave .8676, in
-# 55, 45 and 62 seconds (docs/log.md): differences within the noise, so cost decides.
+# 55, 45 and 62 seconds (docs/log.md). Differences in accuracy are within the noise.
 MAX_CHARACTERS = 5_000
 # A word is a run of at most 24 letters and digits (longer runs are cut), one Chinese character, or
 # one other visible character, such as an exclamation mark or an emoji.
@@ -66,7 +66,7 @@ def count_terms(texts: pl.Series) -> TermCounts:
     )
     word_lists = [words or () for words in extracted["words"].to_list()]
     index_by_word: dict[str, int] = {}
-    word = np.array(
+    word_index = np.array(
         [
             index_by_word.setdefault(word, len(index_by_word))
             for words in word_lists
@@ -75,23 +75,23 @@ def count_terms(texts: pl.Series) -> TermCounts:
         dtype=np.int64,
     )
     word_counts = np.array([len(words) for words in word_lists], dtype=np.int64)
-    text = np.repeat(np.arange(len(word_lists)), word_counts)
-    bigram_text, bigram_index, bigrams = find_bigrams(text, word, list(index_by_word))
-    order = np.argsort(np.concatenate([text, bigram_text]), kind="stable")
-    text = np.concatenate([text, bigram_text])[order]
-    word = np.concatenate([word, bigram_index])[order]
+    text_index = np.repeat(np.arange(len(word_lists)), word_counts)
+    bigram_text, bigram_index, bigrams = find_bigrams(text_index, word_index, list(index_by_word))
+    order = np.argsort(np.concatenate([text_index, bigram_text]), kind="stable")
+    text_index = np.concatenate([text_index, bigram_text])[order]
+    term_index = np.concatenate([word_index, bigram_index])[order]
     terms = [*index_by_word, *bigrams]
-    # One integer per (text, term), to count both at once and keep the order of first use: sums of
-    # floats over terms then have one order, whatever other texts are encoded along with it.
-    _, first, term_frequency = np.unique(text * max(len(terms), 1) + word, return_index=True,
-                                return_counts=True)  # fmt: skip
+    # One integer per (text, term) counts both at once. Entries stay in the order of first use, so
+    # that sums of floats over the terms of a text do not depend on the other texts.
+    codes = text_index * max(len(terms), 1) + term_index
+    _, first, term_frequency = np.unique(codes, return_index=True, return_counts=True)
     order = np.argsort(first)
     first_positions = first[order]
     return TermCounts(
         extracted["cell"].to_numpy(),
         word_counts,
-        text[first_positions],
-        word[first_positions],
+        text_index[first_positions],
+        term_index[first_positions],
         term_frequency[order],
         terms,
     )
@@ -114,7 +114,7 @@ def find_bigrams(
     is_same_text = text_index[1:] == text_index[:-1]
     codes = (word_index[:-1] * max(len(words), 1) + word_index[1:])[is_same_text]
     unique_codes, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
-    order = np.argsort(first)  # of first use, like words
+    order = np.argsort(first)  # the order of first use, as for words
     bigrams = [
         " ".join(words[i] for i in divmod(int(code), len(words))) for code in unique_codes[order]
     ]
@@ -138,7 +138,7 @@ def hash_ngrams(words: Sequence[str]) -> tuple[Array, Array, Array]:
     single_words = np.flatnonzero([" " not in word for word in words])
     code_points, lengths = code_points[single_words], lengths[single_words]
     code_points = code_points[:, : int(lengths.max(initial=0))]
-    # Vectorized over words and starts; a loop over n-grams would run in Python.
+    # Vectorized over words and start positions; loops over n-grams are slow in Python.
     for length in NGRAM_LENGTHS:
         n_starts = code_points.shape[1] - length + 1
         if n_starts < 1:
@@ -154,7 +154,7 @@ def hash_ngrams(words: Sequence[str]) -> tuple[Array, Array, Array]:
         term_indices.append(single_words[term_index])
         hashes.append(ngram_hashes[term_index, start])
     term_index, mixed_hashes = np.concatenate(term_indices), np.concatenate(hashes)
-    # FNV-1a spreads its last characters over the low bits only; buckets take the high ones.
+    # The last characters hardly change the high bits of FNV-1a, and buckets are the high bits.
     mixed_hashes ^= mixed_hashes >> np.uint32(16)
     mixed_hashes *= MURMUR_MULTIPLIER
     mixed_hashes ^= mixed_hashes >> np.uint32(13)
@@ -165,7 +165,7 @@ def hash_ngrams(words: Sequence[str]) -> tuple[Array, Array, Array]:
 
 def to_code_points(words: Sequence[str]) -> tuple[Array, Array]:
     """Return code points of words with boundary marks, zero-padded, and the length of each."""
-    # STX and ETX as boundaries: `WORD_PATTERN` excludes control characters, so no word holds them.
+    # STX and ETX mark the boundaries: `WORD_PATTERN` excludes control characters from words.
     bounded = np.array([f"\x02{word}\x03" for word in words])
     code_points = bounded.view(np.uint32).reshape(len(words), -1)
     return code_points, (code_points > 0).sum(axis=1)

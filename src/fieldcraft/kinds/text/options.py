@@ -14,8 +14,8 @@ NGRAM_ENCODER_NAME = "ngrams"  # the default; every text column has n-gram featu
 TEXT_NETWORKS_FROM_SCRATCH = ("bag", "cnn", "rnn", "lstm", "gru", "transformer")
 MIN_WINDOW_TOKENS = 8
 AUGMENTATIONS = ("token_dropout", "token_swap", "synonyms", "typos")
-# What `augment: true` selects. Typos need tokenized copies of each training text in memory, so
-# they must be named.
+# `augment: true` selects these. Typos have to be named, as they need several tokenized copies of
+# each training text in memory.
 DEFAULT_AUGMENTATIONS = AUGMENTATIONS[:3]
 FINETUNE_MODES = (False, True, "lora")
 
@@ -47,7 +47,7 @@ class TextOptions:
 
     @property
     def is_token_level(self) -> bool:
-        """Whether the network is certain to read tokens, whatever the training data."""
+        """Whether the network reads tokens whatever the training data are."""
         return bool(self.finetune) or not self.is_pretrained
 
 
@@ -123,7 +123,7 @@ def parse_augmentations(column: Column, is_trained: bool, is_from_scratch: bool)
     Raises:
         DataError: the option is invalid, or the encoder is not trained.
     """
-    # Synonyms are neighbors among pretrained token embeddings; without those there are none.
+    # Synonyms are neighbors among pretrained token embeddings, which other networks lack.
     known_names = [name for name in AUGMENTATIONS if not (name == "synonyms" and is_from_scratch)]
 
     def is_augmentation(name: Any) -> bool:

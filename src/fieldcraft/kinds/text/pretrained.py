@@ -80,7 +80,7 @@ class PretrainedTextEncoder:
             [len(window) for text in windows for window in text], dtype=np.float32
         )
         starts = np.cumsum([0, *(len(text) for text in windows)])
-        # A single window is taken as it is: the weighted mean of one vector rounds.
+        # A single window is copied: the weighted mean of one vector would round it.
         for row, start, end in zip(present, starts[:-1], starts[1:], strict=True):
             embeddings[row] = (
                 window_embeddings[start]
@@ -114,14 +114,15 @@ def load_text_encoder_from_folder(
     folder: Path, stamp: FileStamps, length: int | None
 ) -> PretrainedTextEncoder:
     """Load the encoder in a folder; `stamp` invalidates the cache when its files change."""
-    # The digest is of the weights: a folder that was moved or copied is not exported again.
+    # Keyed by the digest of the weights, so that a moved or copied folder is not exported again.
     cached = files.cache_folder() / "backbones" / weights_digest(folder)
     onnx_path, tokenizer_path = cached / "network.onnx", cached / "tokens.json"
     if not (onnx_path.is_file() and tokenizer_path.is_file()):
         from fieldcraft.kinds.text.hf_backbone import export_text_backbone
 
         data, tokenizer_json = export_text_backbone(folder)
-        # Each file is written as a whole or not at all; a crash between them exports again.
+        # Each file is written atomically. After a crash between the two, the network is missing and
+        # is exported again.
         files.atomic_write_text(tokenizer_path, tokenizer_json)
         files.atomic_write_bytes(onnx_path, data)
     backbone = load_backbone(onnx_path)
@@ -146,5 +147,5 @@ def read_max_length(folder: Path) -> int:
     ):
         if (folder / name).is_file():
             limits.append(files.read_json(folder / name).get(key))
-    # A missing, null or placeholder limit (-1, 10**30) falls back to the default.
+    # Limits that are missing, null or placeholders (-1, 10**30) have no effect.
     return min(limit for limit in limits if isinstance(limit, int) and limit > 2)

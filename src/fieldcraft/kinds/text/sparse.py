@@ -1,4 +1,4 @@
-"""Products and a truncated SVD of sparse matrices, in NumPy alone: bundles run without SciPy."""
+"""Products and a truncated SVD of sparse matrices, in NumPy only: bundles run without SciPy."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def compute_leading_singular_vectors(
     if not n_components:
         return basis
     right_transpose, left_transpose = right.transpose, left.transpose
-    # QR after every product: without it all columns turn towards the first singular vector.
+    # QR after every product: without it all columns converge to the first singular vector.
     for _ in range(N_POWER_ITERATIONS):
         range_basis = np.linalg.qr(left.matmul(right.matmul(basis)))[0]
         basis = np.linalg.qr(right_transpose.matmul(left_transpose.matmul(range_basis)))[0]

@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 # all-MiniLM-L6-v2 truncates its input at 256 tokens; longer texts are read in several windows.
 DEFAULT_WINDOW_TOKENS = 256
 DEFAULT_MAX_WINDOWS = 4
-# Texts are cut before they are tokenized, or one of 10 MB would take seconds. Tokens are shorter
-# than this on average, so the windows are full before the cut.
+# Texts are cut before they are tokenized, since one of 10 MB would take seconds. Tokens are shorter
+# than this on average, so that the windows are full before the cut.
 MAX_CHARACTERS_PER_TOKEN = 16
-USES_CLS_TOKEN_KEY = "pool_first"  # our entry in a backbone's config: pool by the first token
+USES_CLS_TOKEN_KEY = "pool_first"  # our entry in the config of a backbone: pool by the first token
 VOCABULARY_SIZE = 8_192  # of a tokenizer trained on the user's texts
 MAX_TOKENIZER_TEXTS = 100_000  # bounds the time to train it
 # Padding to the longest text would let one outlier set the cost of every batch.
 LENGTH_QUANTILE = 0.99
 MIN_LENGTH_TOKENS, MAX_LENGTH_TOKENS = 8, 128
-PAD_ID = -1  # 0 is a token of pretrained vocabularies, so padding needs a number outside them
+PAD_ID = -1  # not 0, which is a token of pretrained vocabularies
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class WindowTokenizer:
 
 
 def read_pooling_config(folder: Path) -> dict[str, Any]:
-    """Read from the sentence-transformers folder whether texts are pooled by the first token."""
+    """Read from the files of sentence-transformers whether texts are pooled by the first token."""
     path = folder / "1_Pooling" / CONFIG_FILE
     config = files.read_json(path) if path.is_file() else {}
     return {USES_CLS_TOKEN_KEY: bool(config.get("pooling_mode_cls_token"))}
@@ -166,7 +166,7 @@ def train_tokenizer(columns: Sequence[pl.Series]) -> str:
         vocab_size=VOCABULARY_SIZE,
         min_frequency=2,
         special_tokens=["[PAD]"],
-        # All 256 bytes, also those that no training text holds: later texts may.
+        # All 256 bytes, also those that occur in no training text but may in later ones.
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )

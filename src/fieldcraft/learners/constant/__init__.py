@@ -24,11 +24,11 @@ class ConstantLearner:
     options = ConstantOptions
 
     def fit(self, job: TrainingJob) -> ConstantModel:
-        """Take the class or label frequencies, or the mean, of the training rows."""
+        """Compute the class or label frequencies, or the mean, of the training rows."""
         y, rows = job.train_y, len(job.train_y)
         weights = np.ones(rows) if job.weights is None else job.weights / job.weights.mean()
-        # Laplace's rule of succession, for classes and labels alike: a probability of exactly 0
-        # or 1 would make the log loss infinite on the first row that contradicts it.
+        # Laplace's rule of succession for classes and labels: a probability of exactly 0 or 1 would
+        # make the log loss infinite on the first row that contradicts it.
         if job.task.output == "value":
             outputs = np.array([weights @ y / rows])
         elif job.task.output == "labels":
@@ -49,7 +49,7 @@ class ConstantModel:
     input_format: InputFormat = "matrix"
 
     def __init__(self, outputs: Array) -> None:
-        """Keep the outputs, shape (n_outputs,)."""
+        """Store the outputs, shape (n_outputs,)."""
         self.constant_outputs = outputs.astype(np.float32)
 
     def outputs(self, rows: Encoded) -> Array:
@@ -57,7 +57,7 @@ class ConstantModel:
         return np.tile(self.constant_outputs, (len(rows.matrix().values), 1))
 
     def state(self) -> State:
-        """The outputs."""
+        """The state that `ConstantLearner.restore` reads."""
         return State({}, {"outputs": self.constant_outputs})
 
     def to_onnx(self) -> bytes:

@@ -1,4 +1,4 @@
-"""A constant as ONNX."""
+"""Export the constant baseline to ONNX."""
 
 from __future__ import annotations
 

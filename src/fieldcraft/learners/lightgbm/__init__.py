@@ -5,7 +5,6 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from fieldcraft.contracts import FittedModel, ModelSpec, State
-from fieldcraft.contracts import TrainingJob as TrainingJob
 from fieldcraft.core.catalog import DeferredFunction
 
 
@@ -14,15 +13,16 @@ class LightgbmOptions(BaseModel):
 
     The defaults are LightGBM's own, except that the learning rate is halved and each tree is
     grown on three quarters of the rows, which was better on 11 of 15 tables (docs/log.md). With
-    more than 50 classes, each of which takes a tree per round, the learning rate is LightGBM's.
+    more than 50 classes the learning rate is LightGBM's own too: each round then takes one tree per
+    class.
 
     Attributes:
-        learning_rate: shrinkage of each tree; 0.05 if left out, 0.1 with more than 50 classes.
+        learning_rate: shrinkage of each tree; by default 0.05, or 0.1 with more than 50 classes.
         num_leaves: maximum number of leaves per tree.
         subsample: fraction of the rows that each tree is grown on.
-        colsample_bytree: fraction of the columns that each tree may use; if left out, about 100
-            columns at most, since embeddings of a pretrained encoder may bring thousands.
-        n_estimators: maximum number of boosting rounds; if left out, 2,000, or fewer with many
+        colsample_bytree: fraction of the columns that each tree may use; by default at most about
+            100 columns, because the embeddings of a pretrained encoder may have thousands.
+        n_estimators: maximum number of boosting rounds; by default 2,000, or fewer with many
             classes or labels.
         patience: rounds without a better validation loss before training stops.
     """

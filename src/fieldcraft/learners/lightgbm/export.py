@@ -1,4 +1,4 @@
-"""Boosted trees as ONNX, in double precision, as LightGBM itself compares and sums."""
+"""Export boosted trees to ONNX, in double precision, in which LightGBM compares and sums too."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from fieldcraft.contracts import Output
 from fieldcraft.core.types import Json
 from fieldcraft.learners._onnx import build_onnx_model
 
-# LightGBM writes 1e300 for a threshold that every number passes, infinity included.
+# LightGBM writes an infinite threshold as 1e300, and sends infinity left, as `inf <= inf` does.
 INFINITE_THRESHOLD = 1e300
 
 
 class TreeNode(NamedTuple):
-    """A node of a tree, with the fields that ONNX lists."""
+    """A node of a tree, with its attributes in ONNX's `TreeEnsembleRegressor`."""
 
     tree: int
     node: int
@@ -32,7 +32,7 @@ class TreeNode(NamedTuple):
 
 
 class TreeLeaf(NamedTuple):
-    """What a leaf adds to one output."""
+    """The value that a leaf adds to one output."""
 
     tree: int
     node: int
@@ -53,8 +53,8 @@ def build_trees_onnx(boosters: Sequence[lightgbm.Booster], n_columns: int, outpu
         ]
         n_targets += trees_per_iteration
     nodes = [
-        # Thresholds are doubles: a float32 cell compared with a rounded threshold may turn the
-        # other way than it does in LightGBM.
+        # Thresholds are doubles: compared with a rounded threshold, a value could take another
+        # branch than it does in LightGBM.
         helper.make_node("Cast", ["matrix"], ["matrix_double"], to=TensorProto.DOUBLE),
         build_tree_ensemble(roots, n_targets),
         *build_link_nodes(output, n_targets),
@@ -67,8 +67,8 @@ def build_trees_onnx(boosters: Sequence[lightgbm.Booster], n_columns: int, outpu
 def flatten_tree(root: Json, tree: int, output_index: int) -> tuple[list[TreeNode], list[TreeLeaf]]:
     """List the nodes of one tree, root first, and its leaves.
 
-    ONNX has no test for membership in a set of categories, so such a split becomes a chain of
-    equality tests whose true branches all lead to the same node.
+    ONNX trees cannot test whether a category is in a set, so such a split becomes a chain of
+    equality tests, whose true branches all lead to the same node.
     """
     nodes: list[TreeNode] = []
     leaves: list[TreeLeaf] = []
@@ -84,8 +84,8 @@ def flatten_tree(root: Json, tree: int, output_index: int) -> tuple[list[TreeNod
         queue += [(true_id, subtree["left_child"]), (false_id, subtree["right_child"])]
         feature, threshold = subtree["split_feature"], subtree["threshold"]
         if subtree["decision_type"] == "<=":
-            # With missing_type NaN the tree learned a side for missing values. Otherwise LightGBM
-            # saw none in this column and reads NaN as 0, so NaN goes where 0 goes.
+            # With the missing type NaN the tree has learned a branch for missing values. Otherwise
+            # the column had none in training, and LightGBM treats NaN as 0: it goes where 0 goes.
             is_missing_true = (
                 subtree["default_left"] if subtree["missing_type"] == "NaN" else threshold >= 0
             )
@@ -104,6 +104,7 @@ def flatten_tree(root: Json, tree: int, output_index: int) -> tuple[list[TreeNod
             )
             continue
         codes = [float(code) for code in str(threshold).split("||")]
+        # The false branch of each test leads to the next test, that of the last one to the right.
         chain = [node_id, *range(next_id, next_id + len(codes) - 1), false_id]
         next_id += len(codes) - 1
         nodes += [
@@ -114,7 +115,7 @@ def flatten_tree(root: Json, tree: int, output_index: int) -> tuple[list[TreeNod
 
 
 def build_tree_ensemble(roots: Sequence[tuple[Json, int]], n_targets: int) -> NodeProto:
-    """The operator that sums the leaves a row falls into, per output."""
+    """Return the operator that sums, for each output, the leaves that a row falls into."""
     flattened = [
         flatten_tree(root, tree, output_index) for tree, (root, output_index) in enumerate(roots)
     ]
@@ -146,7 +147,7 @@ def build_tree_ensemble(roots: Sequence[tuple[Json, int]], n_targets: int) -> No
 
 
 def build_link_nodes(output: Output, n_targets: int) -> list[NodeProto]:
-    """The link function: from sums of leaves to outputs."""
+    """Return the operators of the link function, from sums of leaves to outputs."""
     make_node = helper.make_node
     if output == "value":
         return [make_node("Identity", ["raw"], ["outputs"])]

@@ -15,21 +15,21 @@ import numpy as np
 from fieldcraft.contracts import Encoded, InputFormat, Matrix, Output, State, TrainingJob
 from fieldcraft.core.types import Array
 
-TIMED_ROUNDS = 3
-MAX_TIME_RATIO = 0.85  # fewer threads must take less than this fraction of the time
+TIMED_ROUNDS = 3  # boosting rounds that are timed for each number of threads
+MAX_TIME_RATIO = 0.85  # half the threads are chosen if they take at most this fraction of the time
 ROUNDS_PER_PROGRESS_UPDATE = 25
 MAX_ROUNDS_RANGE = (2, 2_000)  # bounds of the default maximum number of rounds
 MAX_TREES = 20_000  # of all classes or labels together, unless that leaves too few rounds
-# LightGBM holds gradients and scores of every row for every class: above this product the
-# training rows are sampled so that they fit into memory.
+# LightGBM keeps gradients and scores of every row for every class. Above this product the training
+# rows are sampled, so that they fit into memory.
 MAX_ROWS_TIMES_CLASSES = 100_000_000
-LARGE_STEP_ABOVE_CLASSES = 50
+HIGH_LEARNING_RATE_ABOVE_CLASSES = 50
 MAX_COLUMNS_PER_TREE = 100
 COLUMN_WISE_ABOVE_COLUMNS = 1_000  # above this, histograms are faster column by column
 
 
 class LightgbmModel:
-    """LightGBM's trees, saved in LightGBM's text format: one model, or one per label."""
+    """LightGBM models, kept in LightGBM's text format: one, or one per label."""
 
     input_format: InputFormat = "matrix"
 
@@ -51,7 +51,7 @@ class LightgbmModel:
         return outputs.astype(np.float32)
 
     def state(self) -> State:
-        """The texts of the models."""
+        """The texts of the models, and the number of columns."""
         return State({"models": self.model_texts, "columns": self.n_columns})
 
     def to_onnx(self) -> bytes:
@@ -81,7 +81,7 @@ def fit_lightgbm(job: TrainingJob) -> LightgbmModel:
     for label_index, (train_y, validation_y) in enumerate(
         zip(train_ys, validation_ys, strict=True)
     ):
-        # What earlier labels did not use of their share of the budget goes to the later ones.
+        # Time that earlier labels left unused goes to the later ones.
         elapsed = time.monotonic() - start
         time_budget = (
             None if job.budget is None else (job.budget - elapsed) / (len(train_ys) - label_index)
@@ -103,7 +103,7 @@ def fit_lightgbm(job: TrainingJob) -> LightgbmModel:
 
 
 def select_rows_for_memory(job: TrainingJob) -> Array | slice:
-    """The training rows that fit into memory: all, or a random sample with very many classes."""
+    """Indices of the training rows that fit into memory: all, or a random sample."""
     n_rows, n_outputs = len(job.train_y), job.task.n_outputs(job.target_spec)
     max_rows = MAX_ROWS_TIMES_CLASSES // (n_outputs if job.task.output == "probabilities" else 1)
     if n_rows <= max_rows:
@@ -116,7 +116,7 @@ def build_dataset_arguments(
 ) -> dict[str, Any]:
     """Arguments of `lightgbm.Dataset`; columns with levels are categorical.
 
-    Missing values stay NaN: LightGBM learns for each split to which side they go.
+    Missing values stay NaN: LightGBM learns for each split which branch they take.
     """
     categorical = [column for column, levels in enumerate(matrix.levels) if levels]
     return {
@@ -144,8 +144,8 @@ def train_booster(
         "feature_fraction": options.colsample_bytree
         or min(1.0, MAX_COLUMNS_PER_TREE / max(n_columns, 1)),
         "seed": job.seed,
-        # Deterministic trees need the histogram layout fixed, too: LightGBM would time both and
-        # sums in another order would round otherwise.
+        # Deterministic trees also need a fixed histogram layout. LightGBM would time both layouts,
+        # and sums in another order round differently.
         "deterministic": True,
         "force_row_wise": n_columns <= COLUMN_WISE_ABOVE_COLUMNS,
         "force_col_wise": n_columns > COLUMN_WISE_ABOVE_COLUMNS,
@@ -153,7 +153,7 @@ def train_booster(
     }
     dataset = lightgbm.Dataset(**train)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # about its own parameter aliases
+        warnings.simplefilter("ignore", UserWarning)  # LightGBM's, about its parameter aliases
         threads = choose_thread_count(params, dataset)
         booster = lightgbm.train(
             {**params, "num_threads": threads},
@@ -163,16 +163,16 @@ def train_booster(
             callbacks=[early_stopping],
         )
     text = booster.model_to_string(num_iteration=booster.best_iteration)
-    # The trees do not depend on the number of threads, so the saved model must not name it:
-    # otherwise the same training on another machine gives another digest.
+    # The trees do not depend on the number of threads, so the saved model must not contain it:
+    # otherwise the same training on another machine would give another digest.
     return str(text.replace(f"[num_threads: {threads}]", "[num_threads: 0]"))
 
 
 def choose_thread_count(params: dict[str, Any], dataset: lightgbm.Dataset) -> int:
     """Time the first trees and return the fastest number of threads, at most one per core.
 
-    While another program keeps a core busy, threads that wait for each other at every split are
-    many times slower than a single thread.
+    While another program keeps a core busy, threads that wait for each other at every split can be
+    many times slower than a single one (docs/log.md).
     """
     threads = count_cores()
     best_seconds = time_boosting_round(params, dataset, threads)
@@ -185,14 +185,14 @@ def choose_thread_count(params: dict[str, Any], dataset: lightgbm.Dataset) -> in
 
 
 def count_cores() -> int:
-    """CPU cores that this process may use."""
+    """Number of CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def time_boosting_round(params: dict[str, Any], dataset: lightgbm.Dataset, threads: int) -> float:
-    """Median seconds per boosting round, without the first one, which also builds the bins."""
+    """Median seconds per boosting round, except the first one, which also builds the bins."""
     end_times: list[float] = []
     lightgbm.train(
         {**params, "num_threads": threads},
@@ -204,7 +204,7 @@ def time_boosting_round(params: dict[str, Any], dataset: lightgbm.Dataset, threa
 
 
 def build_objective_params(job: TrainingJob) -> dict[str, Any]:
-    """LightGBM's objective for the task."""
+    """LightGBM parameters of the objective for the task."""
     n_outputs = job.task.n_outputs(job.target_spec)
     if job.task.output == "value":
         return {"objective": "regression"}
@@ -217,7 +217,7 @@ def choose_learning_rate(job: TrainingJob) -> float:
     """The default learning rate: larger with many classes, where each round grows many trees."""
     has_many_classes = (
         job.task.output == "probabilities"
-        and job.task.n_outputs(job.target_spec) > LARGE_STEP_ABOVE_CLASSES
+        and job.task.n_outputs(job.target_spec) > HIGH_LEARNING_RATE_ABOVE_CLASSES
     )
     return 0.1 if has_many_classes else 0.05
 
@@ -252,7 +252,7 @@ class EarlyStoppingCallback:
         if state.iteration % ROUNDS_PER_PROGRESS_UPDATE == 0:
             self.job.on_progress(f"{self.prefix}tree {state.iteration:,}", None)
         best_iteration = int(np.argmin(self.validation_losses))
-        # The last round raises as well: only so does LightGBM learn the best iteration.
+        # Raised in the last round too: LightGBM takes the best iteration from the exception.
         is_over_budget = self.budget is not None and time.monotonic() - self.start > self.budget
         is_out_of_patience = state.iteration - best_iteration >= self.job.options.patience
         if is_over_budget or is_out_of_patience or state.iteration + 1 == state.end_iteration:

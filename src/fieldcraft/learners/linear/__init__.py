@@ -5,7 +5,6 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from fieldcraft.contracts import FittedModel, ModelSpec, State
-from fieldcraft.contracts import TrainingJob as TrainingJob
 from fieldcraft.core.catalog import DeferredFunction
 
 
@@ -13,8 +12,7 @@ class LinearOptions(BaseModel):
     """Settings of the linear model.
 
     Attributes:
-        l2_penalty: strength of the L2 penalty; if left out, the one with the lowest validation
-            loss.
+        l2_penalty: strength of the L2 penalty; by default the one with the lowest validation loss.
     """
 
     model_config = ConfigDict(extra="forbid")

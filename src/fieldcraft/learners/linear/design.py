@@ -12,7 +12,7 @@ from scipy import sparse
 from fieldcraft.contracts import Matrix
 from fieldcraft.core.types import Array
 
-MAX_ABS_ZSCORE = 10.0  # standardized numbers are clipped here, against wild extrapolation
+MAX_ABS_ZSCORE = 10.0  # standardized numbers are clipped, because a linear model extrapolates
 HEAVY_TAIL_MIN_SKEW = 2.0  # the skewness of an exponential distribution
 MAX_DENSE_LEVELS = 256  # with more one-hot columns the design is sparse
 MIN_NORMAL_FLOAT32, MAX_FLOAT32 = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
@@ -20,7 +20,7 @@ MIN_NORMAL_FLOAT32, MAX_FLOAT32 = float(np.finfo(np.float32).tiny), float(np.fin
 
 @dataclass(frozen=True)
 class ColumnScale:
-    """Location and scale of a numeric column on the training rows."""
+    """Location and scale of a numeric column in the training rows."""
 
     mean: float = 0.0
     std: float = 1.0
@@ -30,10 +30,10 @@ class ColumnScale:
 
 
 def fit_column_scale(column: Array) -> ColumnScale:
-    """Fit mean and standard deviation, median and interquartile range, NaN where missing."""
+    """Fit mean and standard deviation, median and interquartile range, ignoring NaN."""
     present = column[~np.isnan(column)].astype(np.float64)
     std = float(present.std()) if len(present) else 0.0
-    # Division by a subnormal number overflows float32, so such a column counts as constant.
+    # Division by a subnormal number may overflow float32, so such a column counts as constant.
     if std < MIN_NORMAL_FLOAT32:
         return ColumnScale(mean=float(present[0]) if len(present) else 0.0)
     mean = float(present.mean())
@@ -76,9 +76,9 @@ def fit_design(matrix: Matrix) -> dict[str, Array]:
 
 
 def encode_numbers(design_params: Mapping[str, Array], values: Array) -> Array:
-    """Standardize numbers, repeat heavy tails on a logarithmic scale, flag missing values.
+    """Standardize numbers, add heavy-tailed ones on a logarithmic scale, flag missing values.
 
-    Missing values become 0: the mean, or the median of a heavy tail.
+    Missing values become 0, which is the mean, or the median on the logarithmic scale.
 
     Returns:
         Shape (rows, numeric + heavy-tailed + with missing), float32.
@@ -87,7 +87,7 @@ def encode_numbers(design_params: Mapping[str, Array], values: Array) -> Array:
     with np.errstate(over="ignore"):  # infinities are clipped below
         standardized = (values[:, params["numeric"]] - params["mean"]) / params["std"]
         tail_values = values[:, params["heavy_tailed"]]
-        # asinh is a logarithm far from 0 and linear near it, and takes negative numbers.
+        # asinh is logarithmic far from 0, linear near 0, and defined for negative numbers.
         heavy_tails = np.arcsinh((tail_values - params["median"]) / params["iqr"])
     numbers = np.clip(
         np.nan_to_num(np.hstack([standardized, heavy_tails]), nan=0.0),
@@ -105,7 +105,7 @@ def encode_levels(design_params: Mapping[str, Array], values: Array) -> Array:
         Shape (rows, categorical), int64.
     """
     codes = values[:, design_params["categorical"]]
-    # Codes are whole numbers kept as float32; NaN fails both comparisons and is unseen.
+    # Codes are whole numbers stored as float32; NaN fails both comparisons and counts as unseen.
     is_known = (codes > 0.5) & (codes < design_params["n_levels"] + 0.5)
     positions = np.where(is_known, codes + design_params["level_offset"], 0)
     return np.asarray(positions.astype(np.int64))

@@ -1,4 +1,4 @@
-"""The linear model as ONNX."""
+"""Export the linear model to ONNX."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def build_numeric_nodes() -> list[NodeProto]:
         make_node("Div", ["tail_centered", "iqr"], ["tail_scaled"]),
         make_node("Asinh", ["tail_scaled"], ["tails"]),
         make_node("Concat", ["standardized", "tails"], ["scaled"], axis=1),
-        # NaN must be replaced before Clip: ONNX leaves open what Clip makes of it.
+        # NaN must be replaced before Clip, whose result for NaN ONNX does not define.
         make_node("IsNaN", ["scaled"], ["is_nan"]),
         make_node("Where", ["is_nan", "zero", "scaled"], ["filled"]),
         make_node("Clip", ["filled", "min_zscore", "max_zscore"], ["numbers"]),
@@ -72,7 +72,7 @@ def build_level_nodes(n_categorical: int) -> list[NodeProto]:
         make_node("Where", ["is_known", "shifted_codes", "zero"], ["float_positions"]),
         make_node("Cast", ["float_positions"], ["positions"], to=TensorProto.INT64),
     ]
-    # One look-up per column: a one-hot matrix times weights would be rows x levels large.
+    # One look-up per column, because a one-hot matrix would have rows x levels entries.
     sum_nodes = [
         step
         for i in range(n_categorical)

@@ -21,27 +21,27 @@ PENALTIES = (1_000.0, 100.0, 10.0, 1.0, 0.1, 0.01)  # strongest first
 MIN_RELATIVE_IMPROVEMENT = 0.001  # of the validation loss, for a weaker penalty to be chosen
 PENALTY_PATIENCE = 2  # penalties in a row without an improvement that end the search
 MAX_SEARCH_ROWS = 20_000  # training rows for choosing the penalty
-DEFAULT_PENALTY = 1.0  # where a search would take too long
+DEFAULT_PENALTY = 1.0  # if a search would take too long
 MAX_ITERATIONS_RANGE = (25, 500)  # bounds of the iterations of L-BFGS
-MAX_FIT_OPERATIONS = 1e11  # multiplications in one fit; more cut the number of iterations
-MAX_SEARCH_OPERATIONS_PER_STEP = 5e8  # multiplications in an iteration; more rule out a search
+MAX_FIT_OPERATIONS = 1e11  # multiplications in one fit; limits the number of iterations
+MAX_SEARCH_OPERATIONS_PER_STEP = 5e8  # multiplications per iteration; with more, no search
 ACTIVATIONS = {"probabilities": "softmax", "labels": "sigmoid", "value": "identity"}
 
 
 class LinearModel:
-    """Numbers times weights, plus a weight per level, plus a bias."""
+    """A weighted sum of numbers, a weight for each level, and a bias."""
 
     input_format: InputFormat = "matrix"
 
     def __init__(self, arrays: Mapping[str, Array], activation: str, penalty: float) -> None:
-        """Keep the fitted arrays.
+        """Store the fitted arrays.
 
         Args:
-            arrays: those of `fit_design`, ``weights`` of numbers and flags (columns, n_outputs),
-                ``level_weights`` (1 + levels, n_outputs) whose first row, for unseen levels, is
-                0, and ``bias`` (n_outputs,).
+            arrays: those of `fit_design`; ``weights`` of numbers and flags, shape (columns,
+                n_outputs); ``level_weights``, shape (1 + levels, n_outputs), whose first row, for
+                unseen levels, is 0; and ``bias``, shape (n_outputs,).
             activation: softmax, sigmoid or identity.
-            penalty: the L2 penalty that the weights were fitted with.
+            penalty: the L2 penalty of the fit.
         """
         self.arrays, self.activation, self.penalty = arrays, activation, penalty
 
@@ -54,7 +54,8 @@ class LinearModel:
         if self.activation == "identity":
             return np.asarray(logits)
         if self.activation == "sigmoid":
-            return np.asarray((1 + np.tanh(logits / 2)) / 2)  # the sigmoid, without overflow
+            return np.asarray((1 + np.tanh(logits / 2)) / 2)  # the sigmoid without overflow
+        # Subtracting the maximum cancels in the softmax and prevents overflow.
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
@@ -70,7 +71,7 @@ class LinearModel:
 
 
 def fit_linear(job: TrainingJob) -> LinearModel:
-    """Fit logistic or ridge regression with the requested penalty, or with the best one."""
+    """Fit logistic or ridge regression, with the requested penalty or the best one."""
     matrix = job.train.matrix()
     design_params = fit_design(matrix)
     design = build_design_matrix(design_params, matrix.values)
@@ -99,8 +100,8 @@ def search_penalty(
 ) -> LinearModel:
     """Weaken the penalty until the validation loss stops improving or the time is up.
 
-    From strong to weak: strong penalties converge in few iterations, and each fit starts from
-    the weights of the one before.
+    The order is from strong to weak: strong penalties converge in few iterations, and each fit
+    starts from the weights of the previous one.
     """
     start = time.monotonic()
     best_model, best_loss, n_waited = None, np.inf, 0

@@ -18,10 +18,10 @@ from scipy import sparse, special
 from fieldcraft.core.types import Array
 
 Solver = Callable[[float], tuple[Array, Array]]  # from the penalty
-MIN_PENALTY = 1e-6  # keeps the normal equations solvable when columns are equal
-CLASS_ODDS_ROWS = 1_000  # rows on which the bias of an absent class is computed
+MIN_PENALTY = 1e-6  # keeps the normal equations solvable if columns are equal
+ABSENT_CLASS_BIAS_ROWS = 1_000  # rows on which the bias of an absent class is computed
 BLOCK_ROWS = 20_000  # rows per block of products in double precision
-SPARSE_TOLERANCE = 1e-8  # of the residual, at which conjugate gradients stop
+SPARSE_TOLERANCE = 1e-8  # relative residual at which conjugate gradients stop
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class SolverData:
     max_iterations: int
 
     def select_rows(self, indices: Array) -> SolverData:
-        """A subset of the rows, with weights of mean 1 again."""
+        """A subset of the rows, with weights rescaled to mean 1."""
         weights = self.weights[indices]
         weights /= weights.mean()
         return replace(self, design=self.design[indices], y=self.y[indices], weights=weights)
@@ -55,7 +55,7 @@ def make_class_solver(data: SolverData) -> Solver:
         if len(present_classes) > 1:
             model.set_params(C=1 / max(penalty, MIN_PENALTY))
             with warnings.catch_warnings():
-                # About the iteration limit, and about more classes than usual.
+                # About the iteration limit, and about many classes for the number of rows.
                 warnings.simplefilter("ignore", UserWarning)
                 model.fit(data.design, data.y, sample_weight=data.weights)
             weights[:, fitted_outputs], bias[fitted_outputs] = model.coef_.T, model.intercept_
@@ -65,7 +65,10 @@ def make_class_solver(data: SolverData) -> Solver:
         # Laplace's rule has it: with Z the sum of exponentials over the present classes, it is
         # exp(b) * mean(1 / Z), so b = -log mean(1 / Z) - log(rows + present classes). The mean
         # over some rows is enough, since only the order of magnitude matters.
-        logits = data.design[:CLASS_ODDS_ROWS] @ weights[:, present_classes] + bias[present_classes]
+        logits = (
+            data.design[:ABSENT_CLASS_BIAS_ROWS] @ weights[:, present_classes]
+            + bias[present_classes]
+        )
         log_mean_inverse = special.logsumexp(-special.logsumexp(logits, axis=1)) - np.log(
             len(logits)
         )
@@ -121,8 +124,8 @@ def to_single_output(weights: Array, bias: float) -> tuple[Array, Array]:
 def compute_moments(data: SolverData) -> tuple[Array, Array, Array]:
     """Weighted column means, centered Gram matrix, and products with the target.
 
-    Double precision is needed because large numbers lose their variance in float32 sums; it goes
-    block by block so that the design is not copied as a whole.
+    Double precision is needed because large numbers lose their variance in float32 sums. The rows
+    are converted block by block, so that the design is not copied as a whole.
     """
     n_rows = len(data.y)
     blocks = [slice(start, start + BLOCK_ROWS) for start in range(0, n_rows, BLOCK_ROWS)]

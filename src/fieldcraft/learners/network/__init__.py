@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from fieldcraft.contracts import FittedModel as FittedModel
-from fieldcraft.contracts import ModelSpec as ModelSpec
-from fieldcraft.contracts import State as State
-from fieldcraft.contracts import TrainingJob as TrainingJob
 from fieldcraft.core.catalog import DeferredFunction
 from fieldcraft.learners.network.options import NetworkOptions
 

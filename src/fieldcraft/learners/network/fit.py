@@ -24,13 +24,13 @@ from fieldcraft.fit.trainer import Objective, TensorRows, Trainer, TrainingConte
 from fieldcraft.fit.trunk import MLP, TabM
 from fieldcraft.learners.network.options import NetworkOptions
 
-WEIGHT_DECAY_BY_OPTIMIZER = {"muon": 0.1}  # 3e-4 for the others
+WEIGHT_DECAY_BY_OPTIMIZER = {"muon": 0.1}  # 3e-4 for the others; figures in docs/log.md
 LEARNING_RATE_BY_OPTIMIZER = {"muon": 4e-3}  # 2e-3 for the others
-# Training rows of a fold of the largest table that is cross-validated: a fold trains on 70 %.
+# Training rows of a fold of the largest table that is cross-fitted: 70 % of its rows.
 SMALL_TABLE_ROWS = 7 * MAX_CROSS_FITTED_ROWS // 10
 LARGE_TABLE_ROWS = 100_000
-# The training of plain MLPs as usually reported, so that the trunk can be compared with papers:
-# constant patience, no averaging of weights.
+# Plain MLPs are trained as papers usually report, so that results compare: constant patience,
+# no averaging of weights.
 MLP_TRAINING = TrainingSettings(
     "adamw",
     learning_rate=1e-3,
@@ -57,7 +57,7 @@ def choose_tabm_size(rows: int, options: NetworkOptions, has_gpu: bool) -> TabmS
 
     Large tables need wider layers. On a GPU the sizes are those of the paper (Gorishniy et al.,
     *TabM*, ICLR 2025); on a CPU smaller ones were as good on California housing at less than
-    half the cost. Small tables are trained in five folds, whose ensembles add up.
+    half the cost. Small tables are trained in five folds, which are an ensemble already.
     """
     if has_gpu:
         default = TabmSize(32, 512, 2)
@@ -98,7 +98,7 @@ def choose_training_settings(
             weight_decay=weight_decay,
             batch_size=batch_size,
         )
-    if options.patience:  # taken literally: it neither grows nor ignores small gains
+    if options.patience:  # taken literally: it does not grow, and small gains count
         settings = replace(settings, patience_fraction=0.0, min_relative_improvement=0.0)
     return replace(settings, **user_settings)
 
@@ -122,7 +122,7 @@ def build_network(spec: ModelSpec, size: TabmSize) -> FusedNetwork:
 
 
 def choose_trunk(options: NetworkOptions, size: TabmSize, is_deep: bool) -> TrunkFactory:
-    """The factory of the trunk: the requested one, else one layer on deep nets, else TabM."""
+    """The factory of the trunk: as requested, else one layer on deep nets, else TabM."""
     if options.trunk == "linear" or (options.trunk is None and is_deep):
         return partial(MLP, hidden_sizes=(), dropout=0.0)
     if options.trunk == "mlp":
@@ -140,7 +140,7 @@ def choose_trunk(options: NetworkOptions, size: TabmSize, is_deep: bool) -> Trun
 def fit_network(job: TrainingJob) -> NetworkModel:
     """Build and train the network; the model has the weights of the best epoch."""
     rows = len(job.train_y)
-    # Before the network is built: its initial weights are the first draws from this stream.
+    # Before the network is built, because its initial weights are drawn from this generator.
     torch.manual_seed(seeds.derive_seed(job.seed, "weights"))
     size = choose_tabm_size(rows, job.options, torch.cuda.is_available())
     network = build_network(job, size)
@@ -169,13 +169,16 @@ def fit_network(job: TrainingJob) -> NetworkModel:
         "threads": trainer.runtime_config.threads,
         "training_settings": asdict(trainer.settings),
     }
-    inputs = {name: [str(a.dtype), *a.shape[1:]] for name, a in job.train.tensors().items()}
+    # Types and shapes of one row, from which `to_onnx` builds its example inputs.
+    inputs = {
+        name: [str(array.dtype), *array.shape[1:]] for name, array in job.train.tensors().items()
+    }
     metadata = {"size": asdict(size), "inputs": inputs, "learning_curves": curves}
     return NetworkModel(trainer.ema_model.cpu(), metadata)
 
 
 def compute_row_weights(job: TrainingJob) -> Array | None:
-    """Weights of the training rows, each the row's own times that of its class.
+    """Weights of the training rows: each is the row's own weight times that of its class.
 
     Raises:
         TrainingError: class weights for a task without classes, or of an unknown class.
@@ -202,7 +205,7 @@ def compute_row_weights(job: TrainingJob) -> Array | None:
 
 
 def balanced_class_weights(y: Array, n_classes: int) -> Array:
-    """Weights that make every class count the same in total, as scikit-learn's "balanced"."""
+    """Weights with which all classes have the same total, as scikit-learn's ``balanced``."""
     counts = np.bincount(y, minlength=n_classes)
     return len(y) / (n_classes * np.maximum(counts, 1))
 
@@ -210,7 +213,7 @@ def balanced_class_weights(y: Array, n_classes: int) -> Array:
 def restore_network(state: State, spec: ModelSpec) -> NetworkModel:
     """Rebuild the network and load its weights."""
     network = build_network(spec, TabmSize(**state.values["size"]))
-    network.load_state_dict({name: torch.as_tensor(a) for name, a in state.arrays.items()})
+    network.load_state_dict({name: torch.as_tensor(array) for name, array in state.arrays.items()})
     return NetworkModel(network.eval(), state.values)
 
 
@@ -220,7 +223,7 @@ class NetworkModel:
     input_format: InputFormat = "tensors"
 
     def __init__(self, network: FusedNetwork, metadata: Json) -> None:
-        """Keep the network and its metadata: size, inputs and learning curves."""
+        """Store the network and its metadata: size, inputs and learning curves."""
         self.network, self.metadata = network, metadata
 
     def outputs(self, rows: Encoded) -> Array:
@@ -232,7 +235,7 @@ class NetworkModel:
 
     def state(self) -> State:
         """Weights, size, inputs and learning curves."""
-        arrays = {name: t.numpy() for name, t in copy_weights(self.network).items()}
+        arrays = {name: weights.numpy() for name, weights in copy_weights(self.network).items()}
         return State(self.metadata, arrays)
 
     def to_onnx(self) -> bytes:

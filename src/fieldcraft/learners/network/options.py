@@ -14,7 +14,7 @@ class NetworkOptions(BaseModel):
 
     Attributes:
         trunk: ``tabm`` for many MLPs that share weights, ``mlp`` for one plain MLP, ``linear`` for
-            a single layer (the default where all columns are photos or texts read by a deep net).
+            a single layer (the default if all columns are photos or texts read by a deep net).
         fusion: ``early``: one trunk joins all kinds of column; ``late``: each kind has its own
             trunk, and their outputs are averaged.
         layers: number of hidden layers (tabm), or the units of each (mlp).
@@ -30,7 +30,7 @@ class NetworkOptions(BaseModel):
         epochs: maximum number of passes over the training rows.
         patience: epochs without a better validation loss before training stops.
         ema_decay: decay of the moving average of the weights; 0 for none.
-        max_grad_norm: norm to which gradients are clipped; 0 for no clipping.
+        max_grad_norm: norm that gradients are clipped to; 0 for no clipping.
         l1: weight of the L1 penalty.
         mixup: parameter of the beta distribution of mixup, 0.1 to 1; 0 for none.
         cutmix: the same for CutMix, which replaces a square of a photo by one of another photo.
@@ -67,7 +67,7 @@ class NetworkOptions(BaseModel):
         if self.layers is None:
             return self
         if self.trunk == "linear":
-            raise ValueError("trunk linear has no layers; leave layers out")
+            raise ValueError("trunk linear has no layers; omit layers")
         if isinstance(self.layers, list) != (self.trunk == "mlp"):
             expected = "a list of units, such as [128, 64]" if self.trunk == "mlp" else "a number"
             raise ValueError(f"layers of trunk {self.trunk or 'tabm'} should be {expected}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from fieldcraft.contracts import FittedModel, ModelSpec, State
-from fieldcraft.contracts import TrainingJob as TrainingJob
 from fieldcraft.core.catalog import DeferredFunction
 
 

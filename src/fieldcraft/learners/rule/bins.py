@@ -1,6 +1,6 @@
 """Supervised binning of one column.
 
-Bins are merged bottom-up as long as the loss of likelihood is smaller than the BIC penalty saved.
+Bins are merged bottom-up as long as that costs less likelihood than it saves in BIC penalty.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 from fieldcraft.contracts import Output
 from fieldcraft.core.types import Array
 
-N_QUANTILES = 16  # of the rows, and of the distinct values, at which cuts are proposed
-EPSILON = 1e-12
+N_QUANTILES = 16  # of the rows, and of the distinct values, between which cuts are proposed
+EPSILON = 1e-12  # avoids division by 0 in an empty bin or by a variance of 0
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,8 @@ class BinStatistics:
             return np.asarray(
                 (compute_xlogx(n) - compute_xlogx(s) - compute_xlogx(n - s)).sum(axis=1)
             )
-        # Sum of (y - mean)^2 is sum of y^2 - s^2/n, and sum of y^2 is the same for all binnings.
+        # The sum of (y - mean)^2 is that of y^2 less s^2 / n; the sum of y^2 is the same for all
+        # binnings.
         explained = (s**2 / np.maximum(n, EPSILON)).sum(axis=1)
         return np.asarray(-explained / (2 * max(self.target.variance, EPSILON)))
 
@@ -108,17 +109,17 @@ class BinStatistics:
 
 
 def compute_xlogx(counts: Array) -> Array:
-    """Counts times their logarithms; 0 for a count of 0, the limit."""
+    """Counts times their logarithms; 0, the limit, for a count of 0."""
     return np.asarray(counts * np.log(np.maximum(counts, 1e-300)))
 
 
 def fit_cuts(values: Array, target: BinnedTarget, max_bins: int) -> Array:
-    """Fit the cuts of a numeric column: quantiles, merged while that costs less than it saves.
+    """Fit the cuts of a numeric column: quantiles, whose bins are merged by BIC.
 
     Args:
         values: the column, NaN where missing.
         target: the target of the same rows.
-        max_bins: maximum number of bins, without the one for missing values.
+        max_bins: maximum number of bins, besides the one for missing values.
 
     Returns:
         Increasing cuts, float32; a value equal to a cut is in the bin below it.
@@ -127,7 +128,7 @@ def fit_cuts(values: Array, target: BinnedTarget, max_bins: int) -> Array:
     all_statistics = target.summarize_bins(assign_bins(values, cuts), len(cuts) + 2)
     # The last bin holds the missing values and is never merged.
     statistics = BinStatistics(target, all_statistics.counts[:-1], all_statistics.sums[:-1])
-    # The best of many proposed cuts looks good by chance: choosing among k costs log(k) nats.
+    # The best of many proposed cuts looks good by chance: a choice among k costs log(k) nats.
     merge_penalty = target.bin_penalty + float(np.log(max(len(cuts), 1)))
     while len(cuts):
         costs = statistics.compute_costs()
@@ -140,15 +141,15 @@ def fit_cuts(values: Array, target: BinnedTarget, max_bins: int) -> Array:
 
 
 def assign_bins(column: Array, cuts: Array) -> Array:
-    """The bin of each value: the number of cuts below it; missing values have the last bin."""
+    """The bin of each value: the number of cuts below it; the last bin for missing values."""
     return np.where(np.isnan(column), len(cuts) + 1, np.searchsorted(cuts, column))
 
 
 def propose_cuts(values: Array) -> Array:
     """Propose cuts between neighboring values, at quantiles.
 
-    Quantiles of the rows and of the distinct values, so that a value which most rows share does
-    not take all cuts.
+    They are quantiles of the rows and of the distinct values, so that a value which most rows share
+    does not take all cuts.
     """
     distinct, counts = np.unique(values, return_counts=True)
     if len(distinct) < 2:
@@ -159,6 +160,6 @@ def propose_cuts(values: Array) -> Array:
     left_indices = np.unique(np.minimum(np.concatenate([by_rows, by_values]), len(distinct) - 2))
     low, high = distinct[left_indices], distinct[left_indices + 1]
     midpoint = (low / 2 + high / 2).astype(np.float32)  # their sum may overflow
-    # The midpoint of adjacent floats rounds to one of them, or beyond in float32.
+    # The midpoint of adjacent floats rounds to one of them, or in float32 even beyond.
     is_between = (midpoint >= low) & (midpoint < high)
     return np.asarray(np.where(is_between, midpoint, low), dtype=np.float32)

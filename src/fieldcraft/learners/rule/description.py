@@ -1,4 +1,4 @@
-"""The one-rule baseline as one line of text."""
+"""Describe the one-rule baseline in one line of text."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def describe_rule(rule: Json, target_spec: Json, levels: Sequence[str] = ()) -> 
     """Describe a rule in one line: the outputs of each bin of its column.
 
     Args:
-        rule: state values of the model; outputs in units of the target.
+        rule: values of the model's state, with outputs in units of the target.
         target_spec: the task's description of the target.
-        levels: names of the levels of the column, from code 1.
+        levels: names of the levels of the column, the first one for code 1.
 
     >>> bins = [{"level_code": 1, "rows": 70, "outputs": [0.6, 0.4]},
     ...         {"level_code": 2, "rows": 90, "outputs": [0.9, 0.1]}]
@@ -25,7 +25,7 @@ def describe_rule(rule: Json, target_spec: Json, levels: Sequence[str] = ()) -> 
     'contract: yearly → 10 %, monthly → 40 %'
     """
     bins = rule["bins"]
-    if rule["n_levels"]:  # levels have no order of their own
+    if rule["n_levels"]:  # levels have no order, so the largest bin comes first
         bins = sorted(bins, key=lambda rule_bin: -int(rule_bin["rows"]))
     lower_edge = None
     descriptions = []
@@ -37,7 +37,7 @@ def describe_rule(rule: Json, target_spec: Json, levels: Sequence[str] = ()) -> 
 
 
 def describe_bin(rule_bin: Json, lower_edge: float | None, levels: Sequence[str]) -> str:
-    """Describe the values of a bin; `lower_edge` is the upper edge of the bin before it."""
+    """Describe the values of a bin; `lower_edge` is the upper edge of the previous bin."""
     if "missing" in rule_bin:
         return "missing"
     if "level_code" in rule_bin:

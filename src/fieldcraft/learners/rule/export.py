@@ -1,4 +1,4 @@
-"""The one-rule model as ONNX."""
+"""Export the one-rule model to ONNX."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def build_rule_onnx(arrays: Mapping[str, Array]) -> bytes:
         make_node("Greater", ["value", "cuts"], ["above"]),
         make_node("Cast", ["above"], ["steps"], to=TensorProto.INT64),
         make_node("ReduceSum", ["steps", "axis"], ["present_bin"], keepdims=1),
-        # NaN is above no cut and would fall into the first bin; the last row of the table is its.
+        # NaN is above no cut and would fall into the first bin; its outputs are the last row.
         make_node("IsNaN", ["value"], ["is_missing"]),
         make_node("Where", ["is_missing", "missing_bin", "present_bin"], ["bin_column"]),
         make_node("Squeeze", ["bin_column", "axis"], ["bin"]),

@@ -12,7 +12,7 @@ from fieldcraft.core.types import Array, Json
 from fieldcraft.learners.rule.bins import BinnedTarget, assign_bins, fit_cuts
 
 MAX_SHORTLISTED_COLUMNS = 10  # candidates that are compared on the validation rows
-# A candidate must explain this fraction of what the best one explains of the training rows.
+# A candidate must lower the BIC cost by this fraction of what the best one lowers it by.
 MIN_EXPLAINED_FRACTION = 0.8
 
 
@@ -26,17 +26,17 @@ class RuleCandidate:
 
 
 class RuleModel:
-    """Looks up the outputs of the bin of one column.
+    """Looks up the outputs for the bin that the value of one column falls into.
 
-    The readable rule is in ``values``: the ``column``, its ``n_levels`` and its ``bins``, each
-    with ``rows``, ``outputs`` and one of ``level_code`` (0 for rare and unseen levels), ``min``
-    and ``max`` (of the training rows, with the ``upper_edge`` of the bin) or ``missing``.
+    The readable rule is in ``values``: the ``column``, its ``n_levels`` and its ``bins``. Each bin
+    has ``rows``, ``outputs`` and either ``level_code`` (0 for rare and unseen levels), or ``min``
+    and ``max`` of the training rows with the ``upper_edge`` of the bin, or ``missing``.
     """
 
     input_format: InputFormat = "matrix"
 
     def __init__(self, arrays: Mapping[str, Array], values: Json) -> None:
-        """Keep the fitted arrays and the readable rule.
+        """Store the fitted arrays and the readable rule.
 
         Args:
             arrays: ``column``, ``cuts`` (increasing), and ``table`` (cuts + 2, n_outputs), whose
@@ -62,7 +62,7 @@ class RuleModel:
 
 
 def fit_rule(job: TrainingJob) -> RuleModel:
-    """Bin every column on the training rows; choose one of the best on the validation rows."""
+    """Fit a rule on each column; of the best ones choose by the validation loss."""
     matrix = job.train.matrix()
     weights = np.ones(len(job.train_y)) if job.weights is None else job.weights
     target = BinnedTarget(
@@ -87,8 +87,8 @@ def fit_rule(job: TrainingJob) -> RuleModel:
 def select_candidates(candidates: list[RuleCandidate], target: BinnedTarget) -> list[RuleCandidate]:
     """The candidates that explain the training rows about as well as the best one, best first.
 
-    There may be few validation rows: they choose between near equals only, where a lucky column
-    does little harm.
+    There may be few validation rows. They choose only among candidates that are nearly equal,
+    where a column that is best by chance does little harm.
     """
     statistics = target.summarize_bins(np.zeros(len(target.y), dtype=np.int64), 1)
     baseline_cost = float(statistics.compute_costs().sum()) + target.bin_penalty
@@ -110,7 +110,7 @@ def fit_candidate(
     """Fit a rule on one column: a bin per level, or the best few cuts."""
     values, levels = matrix.values[:, column], matrix.levels[column]
     if levels:
-        cuts = np.arange(levels, dtype=np.float32) + np.float32(0.5)
+        cuts = np.arange(levels, dtype=np.float32) + np.float32(0.5)  # between the codes
     else:
         cuts = fit_cuts(values, target, max_bins)
     statistics = target.summarize_bins(assign_bins(values, cuts), len(cuts) + 2)
@@ -124,7 +124,7 @@ def build_rule_model(matrix: Matrix, candidate: RuleCandidate, target: BinnedTar
     """Build the model of a candidate."""
     values, cuts = matrix.values[:, candidate.column], candidate.cuts
     n_levels = matrix.levels[candidate.column]
-    if not len(cuts):  # ONNX runtimes do not take empty arrays: add a bin that stays empty
+    if not len(cuts):  # ONNX runtimes reject empty arrays, so add a bin that stays empty
         cuts = np.array([np.inf], dtype=np.float32)
     bin_index = assign_bins(values, cuts)
     table = target.summarize_bins(bin_index, len(cuts) + 2).compute_outputs().astype(np.float32)

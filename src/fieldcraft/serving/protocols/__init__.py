@@ -14,8 +14,9 @@ from fieldcraft.serving.model import ServedModel
 from fieldcraft.serving.protocols import json_protocol, open_inference, vertex
 
 
+# The implementations are modules: what a protocol names in capitals is a constant of the module.
 class RequestProtocol(Protocol):
-    """What a module of a protocol defines."""
+    """What the module of a protocol defines."""
 
     @property
     def NAME(self) -> str:
@@ -23,18 +24,18 @@ class RequestProtocol(Protocol):
 
     @property
     def CONTENT_TYPES(self) -> tuple[bytes, ...]:
-        """Content types of its bodies."""
+        """Content types of request bodies."""
 
     def parse_request(self, body: bytes, model: ServedModel) -> tuple[list[RequestRow], Any]:
-        """Return the rows of a body, and a context that `format_response` needs."""
+        """Return the rows of a request, and a context for `format_response`."""
 
     def format_response(
         self, answers: list[Json], context: Any, model: ServedModel, request_id: str
     ) -> bytes:
-        """Return the answers to a request as a body."""
+        """Return the answers to the rows of a request as a response body."""
 
     def format_error(self, error: RequestError, redact: bool, request_id: str) -> bytes:
-        """Return an error as a body."""
+        """Return an error as a response body."""
 
 
 PROTOCOLS: dict[str, RequestProtocol] = {

@@ -25,7 +25,7 @@ def parse_request(body: bytes, model: ServedModel) -> tuple[list[RequestRow], An
 
 
 def format_error(error: RequestError, redact: bool, request_id: str) -> bytes:
-    """Return an error as a body."""
+    """Return an error as a response body."""
     document = error.to_json(redact)
     document["error"]["request_id"] = request_id
     return json.dumps(document, separators=COMPACT_SEPARATORS).encode()
@@ -34,7 +34,8 @@ def format_error(error: RequestError, redact: bool, request_id: str) -> bytes:
 def format_response(
     answers: list[Json], is_single: Any, model: ServedModel, request_id: str
 ) -> bytes:
-    """Return the answers to a request as a body."""
+    """Return the answers to the rows of a request as a response body."""
     metadata = {"model_version": model.version, "request_id": request_id}
     document = {**answers[0], **metadata} if is_single else {"predictions": answers, **metadata}
+    # NaN is no JSON. `ServedModel.predict_checked` refuses such outputs before they get here.
     return json.dumps(document, separators=COMPACT_SEPARATORS, allow_nan=False).encode()

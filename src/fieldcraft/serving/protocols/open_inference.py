@@ -17,10 +17,10 @@ from fieldcraft.serving.json_body import RequestRow, parse_json
 from fieldcraft.serving.model import ServedModel
 
 NAME = "open_inference"
-# Triton's client, among others, sends no content type.
+# Some clients, such as Triton's, send no content type.
 CONTENT_TYPES: tuple[bytes, ...] = (b"application/json", b"")
-DATATYPE_BY_JSON_TYPE = {"number": "FP64", "boolean": "BOOL"}  # all others are BYTES
-MAX_LISTED_OUTPUTS = 20  # in an error
+DATATYPE_BY_JSON_TYPE = {"number": "FP64", "boolean": "BOOL"}  # BYTES for all others
+MAX_LISTED_OUTPUTS = 20  # names of outputs in an error
 TENSOR_FIELDS = {"name": str, "shape": list, "datatype": str, "data": list}
 TYPE_DESCRIPTIONS = {str: "a string", list: "a list"}
 DATATYPES = ("BOOL", "BYTES", "FP16", "FP32", "FP64", "INT8", "INT16", "INT32", "INT64",
@@ -28,7 +28,7 @@ DATATYPES = ("BOOL", "BYTES", "FP16", "FP32", "FP64", "INT8", "INT16", "INT32", 
 
 
 def parse_request(body: bytes, model: ServedModel) -> tuple[list[RequestRow], Any]:
-    """Return the rows of a request, and its id and requested outputs.
+    """Return the rows of a request, with its id and the requested outputs as context.
 
     Raises:
         RequestError: the body is not a request of this protocol.
@@ -70,13 +70,14 @@ def get_request_id(document: Json) -> str | None:
 
 
 def get_requested_outputs(document: Json, model: ServedModel) -> list[str]:
-    """Return the names of the outputs that a request asks for; all outputs by default.
+    """Return the names of the outputs that a request selects; all outputs by default.
 
     Raises:
         RequestError: an output does not exist.
     """
     outputs = document.get("outputs")
     output_names = [name for name, _ in get_outputs(model)]
+    # Anything but a list becomes an item without a name, which is refused below.
     items = [] if outputs is None else outputs if isinstance(outputs, list) else [None]
     requested = [
         item["name"]
@@ -113,12 +114,12 @@ def parse_tensor(tensor: Any) -> tuple[str, list[Any]]:
     values = data
     if data and all(isinstance(row, list) for row in data):
         values = list(chain.from_iterable(data))
-    # `type(...) is int` as booleans are integers in Python: true is no size.
+    # `type(...) is int`, because booleans are integers in Python, and true is no size.
     has_valid_shape = bool(shape) and all(type(size) is int for size in shape)
     if not has_valid_shape or shape not in ([len(values)], [len(values), 1]):
         raise RequestError(
             "bad_request",
-            "an input does not have its shape, or not one value per row",
+            "an input does not match its shape, or does not have one value per row",
             [ErrorDetail(f"shape {shape} with {len(values)} values", column=name)],
         )
     return name, values
@@ -127,7 +128,7 @@ def parse_tensor(tensor: Any) -> tuple[str, list[Any]]:
 def format_response(
     answers: list[Json], context: Any, model: ServedModel, request_id: str
 ) -> bytes:
-    """Return the answers to a request as a body."""
+    """Return the answers to the rows of a request as a response body."""
     client_id, output_names = context
     outputs = [tensor for tensor in to_tensors(answers, model) if tensor["name"] in output_names]
     document = {
@@ -138,7 +139,7 @@ def format_response(
 
 
 def format_error(error: RequestError, redact: bool, request_id: str) -> bytes:
-    """Return an error as a body; the protocol has a single string for it."""
+    """Return an error as a response body; the protocol has a single string for it."""
     error_json = error.to_json(redact)["error"]
     detail_texts = [
         ": ".join(
@@ -155,6 +156,7 @@ def to_tensors(answers: Sequence[Json], model: ServedModel) -> list[Json]:
     n_rows = len(answers)
     output_tensors = []
     for name, datatype in get_outputs(model):
+        # At the first dot only: names of classes may have dots.
         field, _, class_name = name.partition(".")
         data = [
             join_labels(answer[field][class_name] if class_name else answer[field])
@@ -165,7 +167,7 @@ def to_tensors(answers: Sequence[Json], model: ServedModel) -> list[Json]:
 
 
 def join_labels(value: Any) -> Any:
-    """Join the names of several labels by ``|``, as a tensor has one value per row."""
+    """Join several labels by ``|``, because a tensor has one value per row."""
     return "|".join(map(str, value)) if isinstance(value, list) else value
 
 

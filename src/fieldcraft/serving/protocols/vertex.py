@@ -33,6 +33,6 @@ def parse_request(body: bytes, model: ServedModel) -> tuple[list[RequestRow], An
 def format_response(
     answers: list[Json], context: Any, model: ServedModel, request_id: str
 ) -> bytes:
-    """Return the answers to a request as a body."""
+    """Return the answers to the rows of a request as a response body."""
     document = {"predictions": answers, "model_version": model.version, "request_id": request_id}
     return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()

@@ -58,21 +58,22 @@ class BinaryTask(_base.ClassificationTask):
     def calibrate(
         self, outputs: Array, y: Array, target_spec: Json, weights: Array | None = None
     ) -> Json:
-        """Fit temperature and set threshold, and the decision threshold of the project file."""
-        fitted = super().calibrate(outputs, y, target_spec, weights)
-        positive_probability = self.apply_calibration(outputs, fitted)[:, 1]
+        """Fit temperature and set threshold, and choose the decision threshold."""
+        # Thresholds apply to calibrated probabilities, so the temperature comes first.
+        calibration_state = super().calibrate(outputs, y, target_spec, weights)
+        positive_probability = self.apply_calibration(outputs, calibration_state)[:, 1]
         threshold = target_spec.get("threshold")
         if isinstance(threshold, str):
             threshold = thresholds.best_threshold(y == 1, positive_probability, threshold, weights)
-        return {**fitted, "threshold": threshold}
+        return {**calibration_state, "threshold": threshold}
 
     def predictions_from_outputs(
-        self, outputs: Array, target_spec: Json, calibration: Json
+        self, outputs: Array, target_spec: Json, calibration_state: Json
     ) -> Predictions:
-        """Positive from the threshold on; without one, the most probable or least costly class."""
-        predictions = super().predictions_from_outputs(outputs, target_spec, calibration)
+        """Positive at or above the threshold; without one, the most probable or cheapest class."""
+        predictions = super().predictions_from_outputs(outputs, target_spec, calibration_state)
         # Costs determine the decision by themselves; a threshold would contradict them.
-        threshold = calibration["threshold"]
+        threshold = calibration_state["threshold"]
         if threshold is None or target_spec.get("costs"):
             return predictions
         return replace(predictions, decisions=(outputs[:, 1] >= threshold).astype(np.int64))
@@ -90,7 +91,8 @@ class BinaryTask(_base.ClassificationTask):
 
 def guess_positive_class(profile: ColumnProfile) -> str:
     """The positive class: the only one with a positive word, else the rarer one."""
-    # Parsed as the target will be, where 1.0 becomes 1; the most frequent label comes first.
+    # The target itself is parsed as a category, where 1.0 becomes 1. Labels are in descending
+    # order of frequency, so the last one is the rarer.
     parsed = catalog.load_plugin("kinds", "category").parse(profile.value_counts["value"], {})
     labels = [str(value) for value in parsed]
     positive_labels = [label for label in labels if label.strip().lower() in POSITIVE_WORDS]
@@ -101,7 +103,7 @@ def compute_roc_points(y: Array, scores: Array, max_points: int = 100) -> list[l
     """Points (false positive rate, true positive rate) of the ROC curve, thinned for charts."""
     order = np.argsort(-scores, kind="stable")
     is_positive = y[order] == 1
-    # Rows of the same score lie on one side of any threshold, so only their last one is a point.
+    # A threshold cannot separate rows of equal score, so only the last of them is a point.
     threshold_ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
     true_positive_rate = np.cumsum(is_positive)[threshold_ends] / max(int(is_positive.sum()), 1)
     false_positive_rate = np.cumsum(~is_positive)[threshold_ends] / max(

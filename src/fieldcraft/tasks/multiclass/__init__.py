@@ -32,6 +32,7 @@ class MulticlassTask(_base.ClassificationTask):
     def infer(self, profiles: Sequence[ColumnProfile]) -> TypeInference | None:
         """Match a target with three or more words, or with a few distinct integers."""
         profile = profiles[0]
+        # In a small table three classes may well exceed the fraction, hence "+ 3".
         if (
             len(profiles) > 1
             or profile.n_unique < 3
@@ -43,7 +44,7 @@ class MulticlassTask(_base.ClassificationTask):
                 return None
             reason = f"{profile.n_unique} distinct integers"
             return TypeInference(
-                self.name, 0.6, reason + "; 'ordinal' or 'regression' if order matters"
+                self.name, 0.6, reason + "; 'ordinal' or 'regression' if their order matters"
             )
         return TypeInference(self.name, 0.9, f"{profile.n_unique:,} classes")
 

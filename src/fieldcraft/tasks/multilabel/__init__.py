@@ -48,7 +48,7 @@ class MultilabelTask(_base.BaseTask):
         """The labels.
 
         Raises:
-            DataError: a label that no row or every row has.
+            DataError: a label applies to no row, or to every row.
         """
         labels = target.struct.fields
         y = self.encode(target.drop_nulls(), {"labels": labels})
@@ -59,7 +59,7 @@ class MultilabelTask(_base.BaseTask):
         ]
         if constant_labels:
             raise DataError(
-                "some labels are the same in every row, so there is nothing to learn of them",
+                "some labels are the same in every row, so there is nothing to learn from them",
                 detail=", ".join(constant_labels[:8]),
                 hint="leave them out of problem.target, or give rows that differ",
             )
@@ -87,7 +87,7 @@ class MultilabelTask(_base.BaseTask):
         return np.stack(indicator_columns, axis=1)
 
     def target_indicator_matrix(self, y: Array, target_spec: Json) -> Array:
-        """One column per label; none with very many labels."""
+        """One column per label; none with more than `MAX_TARGET_COLUMNS` labels."""
         has_many_labels = y.shape[1] > _base.MAX_TARGET_COLUMNS
         return np.zeros((len(y), 0)) if has_many_labels else y.astype(np.float64)
 
@@ -107,6 +107,7 @@ class MultilabelTask(_base.BaseTask):
 
     def validation_loss(self, outputs: Array, y: Array, weights: Array | None = None) -> float:
         """Log loss over all labels at the best temperature; see ClassificationTask."""
+        # Each pair of a row and a label is one binary prediction, with the weight of its row.
         pair_probabilities, truth = to_binary_probabilities(outputs), y.reshape(-1)
         pair_weights = None if weights is None else weights.repeat(y.shape[1])
         temperature = calibration.fit_temperature(
@@ -127,6 +128,7 @@ class MultilabelTask(_base.BaseTask):
         temperature = calibration.fit_temperature(
             to_binary_probabilities(outputs), y.reshape(-1), pair_weights
         )
+        # Thresholds apply to calibrated probabilities, so the temperature comes first.
         calibrated = self.apply_calibration(outputs, {"temperature": temperature})
         threshold = target_spec.get("threshold")
         label_thresholds = [
@@ -142,19 +144,19 @@ class MultilabelTask(_base.BaseTask):
             "set_thresholds": conformal.label_set_thresholds(calibrated, y, coverage, weights),
         }
 
-    def apply_calibration(self, outputs: Array, fitted: Json) -> Array:
+    def apply_calibration(self, outputs: Array, calibration_state: Json) -> Array:
         """Scale probabilities by the fitted temperature."""
         pair_probabilities = calibration.apply_temperature(
-            to_binary_probabilities(outputs), fitted["temperature"]
+            to_binary_probabilities(outputs), calibration_state["temperature"]
         )
         return np.asarray(pair_probabilities[:, 1].reshape(outputs.shape))
 
     def predictions_from_outputs(
-        self, outputs: Array, target_spec: Json, calibration: Json
+        self, outputs: Array, target_spec: Json, calibration_state: Json
     ) -> Predictions:
-        """The labels from their thresholds on, and for each label whether it is undecided."""
-        decisions = (outputs >= np.asarray(calibration["thresholds"])).astype(np.int64)
-        label_sets = conformal.label_prediction_sets(outputs, calibration["set_thresholds"])
+        """The labels at or above their thresholds, and for each label its prediction set."""
+        decisions = (outputs >= np.asarray(calibration_state["thresholds"])).astype(np.int64)
+        label_sets = conformal.label_prediction_sets(outputs, calibration_state["set_thresholds"])
         return Predictions(outputs, decisions, label_sets, _base.target_coverage(target_spec))
 
     def to_frame(self, predictions: Predictions, target_spec: Json) -> pl.DataFrame:

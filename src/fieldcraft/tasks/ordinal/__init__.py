@@ -40,14 +40,15 @@ class OrdinalTask(_base.ClassificationTask):
         return None
 
     def order_classes(self, labels: Sequence[str], problem: Json) -> list[str]:
-        """The classes from lowest to highest: by problem.class_order, else as numbers.
+        """The classes from lowest to highest: in the order of problem.class_order, or as numbers.
 
         Raises:
-            DataError: words without problem.class_order, or a class that it lacks.
+            DataError: problem.class_order lacks a class, or is missing where labels are words.
         """
         order = list(problem.get("class_order") or [])
         missing_labels = sorted(set(labels) - set(order))
         if order and not missing_labels:
+            # Classes without rows are left out, as nothing can be learned about them.
             return [label for label in order if label in set(labels)]
         if order or not all(is_number(label) for label in labels):
             raise DataError(
@@ -64,7 +65,7 @@ class OrdinalTask(_base.ClassificationTask):
         return partial(ordinal_cross_entropy, label_smoothing=smoothing)
 
     def target_indicator_matrix(self, y: Array, target_spec: Json) -> Array:
-        """The class index as one column: with an order its mean is meaningful."""
+        """The class index as one column, since the mean of ordered classes is meaningful."""
         return y[:, None].astype(np.float64)
 
     def validation_loss(self, outputs: Array, y: Array, weights: Array | None = None) -> float:
@@ -73,20 +74,21 @@ class OrdinalTask(_base.ClassificationTask):
             outputs, y, weights, steps=_base.FAST_TEMPERATURE_STEPS
         )
         scaled = calibration.apply_temperature(outputs, temperature)
-        # P(y <= the last class) is 1 and left out.
+        # P(y <= last class) is always 1, so it is left out.
         cumulative = np.cumsum(scaled, axis=1)[:, :-1]
         truth = np.arange(cumulative.shape[1]) >= y[:, None]
         true_probability = np.clip(np.where(truth, cumulative, 1 - cumulative), MIN_PROBABILITY, 1)
         return float(np.average(-np.log(true_probability).mean(axis=1), weights=weights))
 
     def predictions_from_outputs(
-        self, outputs: Array, target_spec: Json, calibration: Json
+        self, outputs: Array, target_spec: Json, calibration_state: Json
     ) -> Predictions:
         """The median class of each row, or the least costly one."""
-        predictions = super().predictions_from_outputs(outputs, target_spec, calibration)
+        predictions = super().predictions_from_outputs(outputs, target_spec, calibration_state)
         if target_spec.get("costs"):
             return predictions
-        # The median minimizes the expected distance, as the mode minimizes that of being wrong.
+        # The median minimizes the expected distance to the true class; the mode would minimize the
+        # probability of an error, however far.
         median_class = (np.cumsum(outputs, axis=1) < 0.5).sum(axis=1)
         decisions = np.minimum(median_class, outputs.shape[1] - 1)
         return replace(predictions, decisions=decisions)

@@ -1,4 +1,4 @@
-"""Regression."""
+"""Regression: predict a number, with an interval."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class RegressionTask(_base.BaseTask):
         )
 
     def describe(self, target: pl.Series, problem: Json) -> Json:
-        """Nothing but the check of the target.
+        """An empty description, as a number needs none; the target is checked.
 
         Raises:
             DataError: the target is the same in every row.
@@ -74,7 +74,7 @@ class RegressionTask(_base.BaseTask):
         margin = RANGE_MARGIN_FRACTION * (high - low)
         return {
             "mean": float(y.mean()),
-            "std": float(y.std()) or 1.0,
+            "std": float(y.std()) or 1.0,  # training values may all be equal
             "min": low - margin,
             "max": high + margin,
         }
@@ -84,7 +84,7 @@ class RegressionTask(_base.BaseTask):
         return np.asarray((y - scale["mean"]) / scale["std"])
 
     def unscale_outputs(self, outputs: Array, scale: Json) -> Array:
-        """Outputs in units of the target, clipped to the training range plus 5 % on each side."""
+        """Outputs in units of the target, clipped to the training range extended by 5 %."""
         values = outputs.astype(np.float64) * scale["std"] + scale["mean"]
         # A linear model or a network on an unusual row may extrapolate without bound.
         return np.asarray(np.clip(values, scale["min"], scale["max"]))
@@ -104,7 +104,7 @@ class RegressionTask(_base.BaseTask):
         return squared_error
 
     def activate(self, raw: Any) -> Any:
-        """Raw outputs are values already."""
+        """Raw outputs unchanged: they are values already."""
         return raw
 
     def validation_loss(self, outputs: Array, y: Array, weights: Array | None = None) -> float:
@@ -119,11 +119,11 @@ class RegressionTask(_base.BaseTask):
         return conformal.fit_interval_half_widths(outputs[:, 0], y, coverage, weights)
 
     def predictions_from_outputs(
-        self, outputs: Array, target_spec: Json, calibration: Json
+        self, outputs: Array, target_spec: Json, calibration_state: Json
     ) -> Predictions:
         """The values and their prediction intervals."""
         values = outputs[:, 0].astype(np.float64)
-        intervals = conformal.prediction_intervals(values, calibration)
+        intervals = conformal.prediction_intervals(values, calibration_state)
         return Predictions(outputs, values, intervals, _base.target_coverage(target_spec))
 
     def to_frame(self, predictions: Predictions, target_spec: Json) -> pl.DataFrame:
@@ -137,6 +137,7 @@ class RegressionTask(_base.BaseTask):
         """A sample of actual and predicted values, error quantiles, largest errors."""
         predicted = predictions.decisions
         error = predicted - y
+        # Evenly spaced rows instead of random ones: the report is the same each time.
         shown_indices = np.unique(
             np.linspace(0, len(y) - 1, MAX_SCATTER_POINTS).round().astype(int)
         )

@@ -32,10 +32,10 @@ def encode_paraphrases(
         paraphrasers: each maps distinct texts to the paraphrases of each.
 
     Returns:
-        Shape (rows, columns, paraphrases, length), int32, padded with -1; a row of -1 where a text
-        has fewer paraphrases than others.
+        Token IDs, shape (rows, columns, paraphrases, length), int32, padded with -1. Where a text
+        has fewer paraphrases than others, the rest are rows of -1.
     """
-    # Each distinct text once: a user's function may call a language model.
+    # Each distinct text is paraphrased once: a user's function may call a language model.
     cells = [column.to_list() for column in columns]
     texts = list(dict.fromkeys(text for column in cells for text in column if text))
     max_by_memory = MAX_TOKEN_IDS // max(
@@ -89,8 +89,8 @@ def load_paraphraser(name: str) -> Paraphraser:
             each.
 
     Raises:
-        DataError: the function cannot be imported; when called, that it fails or returns something
-            else.
+        DataError: the function cannot be imported. The paraphraser raises it too, where the
+            function fails or returns anything else.
     """
     module, _, function = name.partition(":")
     try:
@@ -132,12 +132,12 @@ def validate_paraphrases(name: str, result: Any, n_texts: int) -> list[list[str]
             raise invalid_paraphraser_error(
                 name, f"a {type(invalid).__name__} among the paraphrases of text {number + 1}"
             )
-    # Tokenizers refuse lone surrogates, which Python strings may hold.
+    # Tokenizers reject lone surrogates, which Python strings may contain.
     return [[item.encode(errors="replace").decode() for item in group] for group in result]
 
 
 def invalid_paraphraser_error(name: str, detail: str) -> DataError:
-    """Build the error for a paraphrasing function that does not do its job."""
+    """Build the error for a paraphrasing function that fails or returns something else."""
     return DataError(
         f"the paraphrasing function {name} does not return paraphrases",
         detail=detail,

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from fieldcraft.kinds.text.tokenization import PAD_ID
 
-CHANGED_TOKEN_FRACTION = 0.1  # of each operation, as EDA recommends
+CHANGED_TOKEN_FRACTION = 0.1  # by each operation, as the paper recommends
 N_NEIGHBORS = 8
 N_PROTECTED_TOKENS = 1  # many encoders begin with a special token such as [CLS]
 
@@ -58,7 +58,7 @@ def apply_token_noise(
 
 def find_changeable_tokens(tokens: Tensor) -> Tensor:
     """Return a mask of tokens that may change: all but the first, the last and padding."""
-    # The last token is often special too ([SEP]), and dropping all tokens is ruled out.
+    # The last token is often special too ([SEP]). With both ends kept, no text loses all tokens.
     is_token = tokens != PAD_ID
     has_next = functional.pad(is_token[:, 1:], (0, 1))
     position = torch.arange(tokens.shape[1], device=tokens.device)
@@ -80,7 +80,8 @@ def swap_tokens(tokens: Tensor) -> Tensor:
     is_changeable = find_changeable_tokens(tokens)
     length = tokens.shape[1]
     position = torch.arange(length, device=tokens.device)
-    # Pairs begin at even or at odd positions of the whole batch, so that no token is in two pairs.
+    # In each batch all pairs begin at even positions, or all at odd ones, so that no token is in
+    # two pairs.
     is_swapped = (
         is_changeable
         & functional.pad(is_changeable[:, 1:], (0, 1))
@@ -111,8 +112,8 @@ def find_nearest_tokens(vectors: Tensor) -> Tensor:
     """
     unit_vectors = functional.normalize(vectors.float(), dim=1)
     n_neighbors = min(N_NEIGHBORS, len(unit_vectors) - 1)
-    # In blocks: all similarities of 30,000 tokens would take 3.6 GB. The nearest token is the token
-    # itself, so the first index is left out.
+    # In blocks, since all similarities of 30,000 tokens would take 3.6 GB. The nearest token of a
+    # token is itself, so the first index is left out.
     parts = [
         (part @ unit_vectors.T).topk(n_neighbors + 1).indices[:, 1:]
         for part in torch.split(unit_vectors, 1_024)

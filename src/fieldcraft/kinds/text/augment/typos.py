@@ -9,7 +9,7 @@ import random
 import re
 from collections.abc import Mapping
 
-TYPO_WORD_PATTERN = re.compile(r"\w{4,}")  # shorter words become other words by a typo
+TYPO_WORD_PATTERN = re.compile(r"\w{4,}")  # a typo turns shorter words into other words
 TYPO_WORD_FRACTION = 0.1
 KEYBOARD_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 
@@ -37,7 +37,7 @@ def add_typos(text: str, seed: int) -> str:
         text: the original text.
         seed: the same text and seed give the same typos.
     """
-    # Seeded by the text: its typos do not depend on the rows around it.
+    # Seeded by the text, so that its typos do not depend on other rows.
     rng = random.Random(f"{seed} {text}")
     words = list(TYPO_WORD_PATTERN.finditer(text))
     if not words:

@@ -1,4 +1,4 @@
-"""Access to the texts of a table for checks: as written, and normalized to words."""
+"""The text columns of a table for checks, and texts normalized to words."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class ColumnTexts:
     Attributes:
         name: name of the column.
         texts: the texts.
-        row_positions: position of the row of each text in the table.
-        row_numbers: number in the source of each row of the table.
+        row_positions: position in the table of the row of each text.
+        row_numbers: number in the source file of each row of the table.
     """
 
     name: str
@@ -79,7 +79,7 @@ def format_fraction(count: int, total: int) -> str:
     ('20 of 1,000 texts (2.0%)', '1 of 10,000 texts (0.01%)')
     """
     fraction = count / max(total, 1)
-    # One significant digit for small ones: "0.0%" of the texts would read as none.
+    # One significant digit for small fractions, since "0.0%" would read as none.
     percent = f"{fraction:.1%}" if fraction >= 0.001 or not fraction else f"{100 * fraction:.1g}%"
     return f"{count:,} of {total:,} texts ({percent})"
 

@@ -30,10 +30,7 @@ class Boilerplate:
             texts = text_column.texts.unique(maintain_order=True)
             if len(texts) >= MIN_DISTINCT_TEXTS:
                 yield from self._report(text_column, texts, "begin", most_common_prefix(texts))
-                reversed_texts = texts.str.tail(MAX_CHARACTERS).str.reverse()
-                yield from self._report(
-                    text_column, texts, "end", most_common_prefix(reversed_texts)[::-1]
-                )
+                yield from self._report(text_column, texts, "end", most_common_suffix(texts))
 
     def _report(
         self, text_column: ColumnTexts, texts: pl.Series, end_name: str, boilerplate: str
@@ -76,8 +73,8 @@ def most_common_prefix(texts: pl.Series) -> str:
     >>> most_common_prefix(pl.Series(["Dear all, hello", "Dear all, hi", "Bye"]))
     'Dear all,'
     """
-    # Sorted, texts with a common prefix are adjacent; if they are half of all, one of them is a
-    # median. So two candidates are enough, instead of every text.
+    # Sorting makes texts with a common prefix adjacent. If they are at least half of the texts, one
+    # of them is a median, so the two medians are the only candidates.
     prefixes = texts.str.slice(0, MAX_CHARACTERS)
     sorted_prefixes = prefixes.sort()
     median_texts = {
@@ -87,9 +84,21 @@ def most_common_prefix(texts: pl.Series) -> str:
     return max((shared_prefix(prefixes, text) for text in sorted(median_texts)), key=len)
 
 
+def most_common_suffix(texts: pl.Series) -> str:
+    """Return the longest suffix of whole words that at least half of distinct texts share.
+
+    >>> most_common_suffix(pl.Series(["hello yours Ann", "hi yours Ann", "Bye"]))
+    'yours Ann'
+    """
+    # Reversed by code point in both directions: Polars reverses by grapheme, so a letter with a
+    # combining accent would not come back as it was, and no text would end with the result.
+    reversed_texts = [text[::-1] for text in texts.str.tail(MAX_CHARACTERS).to_list()]
+    return most_common_prefix(pl.Series(reversed_texts, dtype=pl.String))[::-1]
+
+
 def shared_prefix(texts: pl.Series, text: str) -> str:
     """Return the longest prefix of `text`, of whole words, that at least half of texts share."""
-    # Bisection: if half share a prefix, they share all shorter ones.
+    # Bisection works because texts that share a prefix share all shorter ones.
     low, high = 0, len(text)
     while low < high:
         middle = (low + high + 1) // 2

@@ -9,8 +9,8 @@ from fieldcraft.kinds.text.checks._base import format_fraction, iter_text_column
 from fieldcraft.ledger.records import Finding
 
 MIN_TEXT_FRACTION = 0.01  # a few texts may be about programming
-# Non-ASCII characters and line ends as JSON and Python escape them. A lone \n or \t is left out:
-# paths such as C:\temp and lines of C hold those.
+# Non-ASCII characters and line ends as JSON and Python escape them. A lone \n or \t is left out,
+# since it occurs in paths such as C:\temp and in source code.
 ESCAPE_PATTERN = r"\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\\r\\n|\\n\\n|[.,;:!?]\\n"
 
 

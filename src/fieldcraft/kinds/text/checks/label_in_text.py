@@ -38,8 +38,8 @@ class LabelMentions:
         label: name of the class.
         n_texts: texts of the class.
         n_own_mentions: texts of the class that mention it.
-        n_at_same_position: those that mention it at the most common position, counted from the
-            start, or at the end.
+        n_at_same_position: texts of the class that mention it at the most common position, counted
+            from the start, or at the end.
         n_other_mentions: texts of other classes that mention it.
         n_other_texts: texts of other classes.
     """
@@ -54,7 +54,7 @@ class LabelMentions:
     @property
     def is_leak(self) -> bool:
         """Whether nearly all texts of the class, and no others, mention it at one position."""
-        # People use the word for a thing anywhere in a text; programs write labels at one position.
+        # People use a word anywhere in a text; programs write labels at the same position.
         return (
             self.n_texts >= MIN_TEXTS_PER_CLASS
             and self.n_at_same_position >= MIN_CLASS_COVERAGE * self.n_texts
@@ -119,7 +119,7 @@ class LabelInText:
             },
             "check whether the label was written into the texts (a heading, a tag, the name of a "
             "folder) and will be missing from texts to predict: then remove it. A word that people "
-            "would use anyway can stay",
+            "would use anyway may stay",
         )
 
 

@@ -17,8 +17,8 @@ from fieldcraft.statistics.association import sample_rows, split_targets
 
 MIN_TEXTS_PER_SIDE = 30
 MAX_TEXTS = 20_000
-# Between the fractions of texts with the word in the two classes; the check `target_leak` uses the
-# same strength for any column.
+# Difference of the fractions of texts with the word in the two classes. The check `target_leak` has
+# the same limit for other columns.
 MIN_FREQUENCY_DIFFERENCE = 0.9
 
 
@@ -47,7 +47,7 @@ class LeakyWords:
                     for side in (is_positive, ~is_positive)
                 ]
                 differences = np.abs(frequencies[0] - frequencies[1])
-                # Names of classes are the matter of the check `label_in_text`.
+                # The check `label_in_text` reports names of classes.
                 differences[np.isin(vocabulary, list(label_words))] = 0
                 leaky = np.flatnonzero(differences >= MIN_FREQUENCY_DIFFERENCE)
                 if len(leaky):

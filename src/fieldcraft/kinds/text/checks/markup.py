@@ -11,7 +11,7 @@ from fieldcraft.core.formatting import join_names
 from fieldcraft.kinds.text.checks._base import ColumnTexts, format_fraction, iter_text_columns
 from fieldcraft.ledger.records import Finding
 
-MIN_TEXT_FRACTION = 0.01  # fewer do no harm
+MIN_TEXT_FRACTION = 0.01  # fewer texts with markup do no harm
 # Tags by name, since <grin>, <stdio.h> and <me@home.org> are not markup.
 TAG_PATTERN = (
     r"(?i)</?(a|b|i|u|p|em|hr|h[1-6]|ul|ol|li|br|td|tr|th|tbody|thead|table|div|span|img|font|code|"

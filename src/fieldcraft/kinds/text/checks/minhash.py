@@ -15,7 +15,8 @@ import polars as pl
 from fieldcraft.core.types import Array
 from fieldcraft.kinds.text.ngrams import hash_whole_words, to_code_points
 
-# One changed word changes three shingles, so texts of fewer than about 20 words have no near one.
+# A changed word changes three shingles: texts of n words that differ in one share n - 1 of n + 2,
+# which is J = (n - 1) / (n + 5), and are near from 25 words on (20 if a word is only appended).
 SHINGLE_WORDS = 3
 MIN_JACCARD = 0.8
 # A pair agrees in a band of 4 hashes with probability J**4 and is missed by all 16 bands with
@@ -26,14 +27,14 @@ ESTIMATE_MARGIN = 0.2
 BLOCK_SIZE = 4_000  # texts or pairs at a time, to bound memory
 MAX_WORD_LETTERS = 24
 HASH_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio (Knuth, Fibonacci hashing)
-# The first and last words are in three shingles too, like all others.
+# With padding, the first and the last word are in three shingles too, like all others.
 PADDING_WORDS = ("\x02 \x02 ", " \x03 \x03")
 
 
 def find_near_pairs(words: pl.Series) -> Array:
     """Find pairs of distinct texts with a Jaccard similarity of at least 0.8.
 
-    Of a group of similar texts only the pairs that connect it are returned, not all.
+    Of a group of similar texts not all pairs are returned, only enough to connect the group.
 
     Args:
         words: texts from `normalize_words`.
@@ -106,8 +107,8 @@ def combine_hashes(parts: Iterable[Array]) -> Array:
 
 def candidate_pairs(signatures: Array) -> Array:
     """Return pairs of texts that agree in a band: each with its predecessor and the first."""
-    # All pairs of n equal texts would be n * (n - 1) / 2. Two partners each keep a group connected
-    # even where one candidate turns out not to be near.
+    # All pairs of n equal texts would be n * (n - 1) / 2. With two partners for each text, a group
+    # stays connected even where one of the pairs turns out not to be near.
     pair_blocks = [np.zeros((0, 2), dtype=np.int64)]
     for band in range(N_BANDS):
         bucket = combine_hashes(

@@ -15,11 +15,11 @@ from fieldcraft.ledger.records import Finding
 from fieldcraft.statistics.association import sample_rows
 
 MIN_MINORITY_FRACTION = 0.05  # of the texts whose language is detected
-MIN_FRACTION_OF_ALL = 0.01  # where few languages are detected, those may be errors
+MIN_FRACTION_OF_ALL = 0.01  # where the language of few texts is detected, those may be errors
 MIN_TEXTS = 20
 MAX_TEXTS = 5_000  # a random sample of larger columns
-# Languages share stop words ("de", "a", "in"), so one needs two of them and twice as many as the
-# runner-up.
+# Languages share stop words ("de", "a", "in"), so a language needs two stop words, and twice as
+# many as the runner-up.
 MIN_STOP_WORDS = 2
 MIN_STOP_WORD_RATIO = 2.0
 SCRIPT_PATTERNS = {
@@ -127,8 +127,8 @@ def identify_languages(texts: pl.Series) -> Array:
     words = normalize_words(texts)
     text_scripts = identify_scripts(words)
     script_names = np.where(text_scripts == "Latin", "", text_scripts).astype(object)
-    # Stop words decide within Latin and Cyrillic only. "Latin" alone tells nothing, so it is left
-    # empty; other scripts stand for their language.
+    # Stop words are known for languages in Latin and Cyrillic script only. "Latin" alone does not
+    # identify a language, so it is left empty; other scripts stand for their language.
     has_stop_words = np.isin(text_scripts, ["Latin", "Cyrillic"])
     names = np.array([*STOP_WORDS, ""], dtype=object)
     counts = count_stop_words(words)
@@ -155,7 +155,7 @@ def identify_scripts(words: pl.Series) -> Array:
 
 
 def count_stop_words(words: pl.Series) -> Array:
-    """Count the stop words of each language in each text, shape (texts, languages)."""
+    """Count the words of each text that are stop words of each language, (texts, languages)."""
     lists = words.str.split(" ")
     text_index = np.repeat(np.arange(len(words)), lists.list.len().to_numpy())
     words_in_order = lists.explode()

@@ -39,7 +39,7 @@ class NearDuplicateTexts:
         if not columns:
             return
         features = context.values.drop(*context.targets, strict=False)
-        # Equal rows are the matter of the check `duplicate_rows`: only the first of them stays.
+        # The check `duplicate_rows` reports equal rows, so only the first of them is kept here.
         digests = row_digests(features, features.columns)
         first_row_by_digest = dict(
             zip(reversed(digests), range(len(digests) - 1, -1, -1), strict=True)
@@ -80,14 +80,14 @@ class NearDuplicateTexts:
                     for group in groups[:20]
                 ],
             },
-            "remove copies; versions of one text stay in one part of the split unless their group "
+            "remove copies; the split keeps versions of one text in one part unless their group "
             "is very large (split.near_duplicates: group). A column that says which rows belong "
-            "together does that better: set data.group to it and split.strategy: group",
+            "together is safer: set data.group to it and split.strategy: group",
         )
 
 
 def near_duplicate_rows(values: pl.Series) -> list[Array]:
-    """Return groups of rows with near-duplicate texts, largest first; short texts are in none."""
+    """Return groups of rows with near-duplicate texts, largest first; short texts are ignored."""
     present_rows = np.flatnonzero(values.is_not_null().to_numpy())
     words = normalize_words(values.drop_nulls())
     is_long = has_enough_words(words)
@@ -106,8 +106,8 @@ def group_near_duplicates(words: pl.Series) -> list[Array]:
     Args:
         words: texts from `normalize_words`.
     """
-    # Ranks are integers equal for equal texts: sorting those is faster than sorting strings. Equal
-    # texts are joined exactly, also where only a sample of the distinct ones is compared.
+    # Equal texts have equal ranks, and sorting integers is faster than sorting strings. Equal texts
+    # are always grouped, even where only a sample of the distinct ones is compared.
     ranks = words.rank("min").to_numpy().astype(np.int64) - 1 if len(words) else np.zeros(0, int)
     distinct_texts, first, distinct_index = np.unique(ranks, return_index=True, return_inverse=True)
     sampled = np.linspace(

@@ -14,10 +14,10 @@ from fieldcraft.data.pii import PII_TYPES, PiiType, mask
 from fieldcraft.kinds.text.checks._base import ColumnTexts, format_fraction, iter_text_columns
 from fieldcraft.ledger.records import Finding
 
-# Order numbers of the right length pass a checksum by chance (Luhn: one in ten): there must be
-# three times as many valid numbers as that.
+# Order numbers of the right length pass a checksum by chance (Luhn: one in ten), so there must be
+# three times as many valid numbers as expected by chance.
 MIN_CHECKSUM_RATIO = 3
-WARNING_TEXTS = 3  # fewer may be examples, or an address meant for the public
+WARNING_TEXTS = 3  # fewer may be examples, or a public address
 
 
 class PersonalData:
@@ -64,7 +64,7 @@ class PersonalData:
                 for plural_name, matches in matches_by_type.items()
             },
             "make sure that you may use it, or replace it by a word such as EMAIL, in the file and "
-            "in texts to predict: a model does not need it, and may memorize persons",
+            "in texts to predict: a model does not need it, and may memorize it",
         )
 
 

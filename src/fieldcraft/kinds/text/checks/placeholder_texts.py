@@ -1,4 +1,4 @@
-"""Check for placeholders in texts: removed or never filled in, as @user, [NAME] or {city}."""
+"""Check for placeholders of removed or missing content in texts, such as @user, [NAME], {city}."""
 
 from __future__ import annotations
 

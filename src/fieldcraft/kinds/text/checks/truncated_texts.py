@@ -22,11 +22,11 @@ from fieldcraft.ledger.records import Finding
 MIN_LONG_FRACTION = 0.01
 WARNING_FRACTION = 0.5
 # A database column of fixed width leaves a peak at the maximum length: at least ten texts, and ten
-# times as many as have each of the 20 lengths below it on average.
+# times the mean number of texts at each of the 20 lengths below it.
 MIN_CUT_TEXTS = 10
 N_COMPARED_LENGTHS = 20
 MIN_CUT_RATIO = 10
-MIN_CUT_CHARACTERS = 20  # nobody truncates texts to fewer
+MIN_CUT_CHARACTERS = 20  # columns for texts are not narrower
 CONTEXT_BY_ENCODER = dict.fromkeys(
     TEXT_NETWORKS_FROM_SCRATCH, f"the first {MAX_LENGTH_TOKENS} tokens"
 )
@@ -66,9 +66,10 @@ class TruncatedTexts:
         yield Finding(
             self.code,
             "warning" if len(long_texts) >= WARNING_FRACTION * len(text_column) else "info",
-            f"{text_column.name}: {format_fraction(len(long_texts), len(text_column))} are longer "
-            f"than the {MAX_CHARACTERS:,} characters that are read; {unread_fraction:.0%} of all "
-            f"characters are not read, the longest text has {lengths.max():,}{encoder_note}",
+            f"{text_column.name}: {format_fraction(len(long_texts), len(text_column))} "
+            f"{'is' if len(long_texts) == 1 else 'are'} longer than the {MAX_CHARACTERS:,} "
+            f"characters that are read; {unread_fraction:.0%} of all characters are not read, the "
+            f"longest text has {lengths.max():,}{encoder_note}",
             text_column.name,
             {
                 "texts": len(long_texts),

@@ -1,4 +1,4 @@
-"""Check for a few texts far longer than all others, as an unclosed quotation mark makes them."""
+"""Check for a few texts far longer than all others, often due to an unclosed quotation mark."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fieldcraft.kinds.text.checks._base import iter_text_columns
 from fieldcraft.kinds.text.ngrams import MAX_CHARACTERS
 from fieldcraft.ledger.records import Finding
 
-MAX_OVERSIZED_FRACTION = 0.01  # more of them are a normal tail of the lengths
+MAX_OVERSIZED_FRACTION = 0.01  # more long texts are the normal tail of the lengths
 MIN_LENGTH_RATIO = 10  # to the longest of the other texts
 MIN_TEXTS = 20
 

@@ -8,7 +8,7 @@ from job import PeerJob
 MISSING = "(missing)"
 
 
-def fill_missing_words(job: PeerJob, rows: pd.DataFrame) -> pd.DataFrame:
+def fill_missing_categories(job: PeerJob, rows: pd.DataFrame) -> pd.DataFrame:
     """Replace missing categories by a category of their own."""
     names = list(job.categories)
     return rows.assign(**{name: rows[name].fillna(MISSING).astype(str) for name in names})

@@ -12,7 +12,8 @@ from typing import Any, Literal, Protocol
 
 import polars as pl
 
-from fieldcraft.core.types import Array, Json, ProgressCallback
+from fieldcraft.core.callbacks import JobCallbacks, NullJobCallbacks
+from fieldcraft.core.types import Array, Json
 from fieldcraft.data.column_profile import ColumnProfile, TypeInference
 from fieldcraft.data.schema import Column, Schema
 from fieldcraft.ledger.records import Finding
@@ -207,8 +208,9 @@ class TrainingJob(ModelSpec):
     seed: int = 0
     budget: float | None = None  # seconds
     device: str = "auto"
+    threads: int | None = None  # None: the fastest number
     checkpoint_folder: Path | None = None
-    on_progress: ProgressCallback = lambda message, fraction: None
+    callbacks: JobCallbacks = field(default_factory=NullJobCallbacks)
 
 
 class FittedModel(Protocol):

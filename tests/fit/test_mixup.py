@@ -19,6 +19,7 @@ from fieldcraft.fit.network import FusedNetwork, IdentityNet
 from fieldcraft.fit.settings import TrainingSettings
 from fieldcraft.fit.trainer import TrainingContext, predict_outputs
 from fieldcraft.fit.trunk import MLP
+from tests.callbacks import TestCallbacks
 from tests.fit.tiny_training import (
     CPU,
     FAST_SETTINGS,
@@ -119,7 +120,7 @@ def test_nets_are_mixed_by_one_plan_and_some_in_their_own_way(late: bool) -> Non
 def test_a_killed_training_with_mixup_ends_in_the_same_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer, "autotune_compute", lambda network, loss: ComputeConfig())
+    monkeypatch.setattr(trainer, "autotune_compute", lambda *_: ComputeConfig())
     monkeypatch.setattr(trainer, "CHECKPOINT_INTERVAL_SECONDS", 0.0)
     train, validation = make_rows(), make_rows(seed=1)
     mixed, unmixed = make_trainer(settings=MIXUP_SETTINGS), make_trainer()
@@ -130,7 +131,9 @@ def test_a_killed_training_with_mixup_ends_in_the_same_weights(
     with pytest.raises(ProcessKilled):
         make_trainer(
             settings=MIXUP_SETTINGS,
-            context=TrainingContext(checkpoint_folder=tmp_path, on_progress=kill_after(3)),
+            context=TrainingContext(
+                checkpoint_folder=tmp_path, callbacks=TestCallbacks(kill_after(3))
+            ),
         ).fit(train, validation)
     resumed = make_trainer(
         make_network(seed=9), MIXUP_SETTINGS, TrainingContext(checkpoint_folder=tmp_path)

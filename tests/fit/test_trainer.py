@@ -35,6 +35,7 @@ from fieldcraft.fit.trainer import (
     predict_outputs,
 )
 from fieldcraft.fit.trunk import MLP
+from tests.callbacks import TestCallbacks
 from tests.fit.tiny_training import (
     CPU,
     CROSS_ENTROPY_OBJECTIVE,
@@ -72,7 +73,7 @@ def assert_same_result(first: Trainer, second: Trainer) -> None:
 @pytest.fixture(autouse=True)
 def fixed_compute_config(monkeypatch: pytest.MonkeyPatch) -> None:
     """No choice by timing, which other programs on the machine would disturb."""
-    monkeypatch.setattr(trainer_module, "autotune_compute", lambda network, loss: ComputeConfig())
+    monkeypatch.setattr(trainer_module, "autotune_compute", lambda *_: ComputeConfig())
 
 
 def test_training_learns() -> None:
@@ -98,15 +99,13 @@ def test_a_killed_training_ends_in_the_same_weights(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(trainer_module, "CHECKPOINT_INTERVAL_SECONDS", 0.0)
-    monkeypatch.setattr(
-        trainer_module, "autotune_compute", lambda network, loss: ComputeConfig(precision)
-    )
+    monkeypatch.setattr(trainer_module, "autotune_compute", lambda *_: ComputeConfig(precision))
     settings = replace(FAST_SETTINGS, optimizer=optimizer)
     train, validation = make_rows(), make_rows(seed=1)
     uninterrupted = make_trainer(make_network(trunk), settings)
     uninterrupted.fit(train, validation)
 
-    killed = TrainingContext(checkpoint_folder=tmp_path, on_progress=kill_after(3))
+    killed = TrainingContext(checkpoint_folder=tmp_path, callbacks=TestCallbacks(kill_after(3)))
     with pytest.raises(ProcessKilled):
         make_trainer(make_network(trunk), settings, killed).fit(train, validation)
     resumed = make_trainer(
@@ -151,7 +150,7 @@ def test_a_finished_training_is_not_repeated(
     first = make_trainer(context=TrainingContext(checkpoint_folder=tmp_path))
     first.fit(train, validation)
     repeated = make_trainer(
-        context=TrainingContext(checkpoint_folder=tmp_path, on_progress=kill_after(1))
+        context=TrainingContext(checkpoint_folder=tmp_path, callbacks=TestCallbacks(kill_after(1)))
     )
     repeated.fit(train, validation)
     assert_same_result(repeated, first)
@@ -178,7 +177,9 @@ def test_checkpoints_are_written_at_most_every_two_seconds(
         epochs.append(load_checkpoint(checkpoint_path(tmp_path))[0].epoch)
 
     objective = objective_with_losses(repeat(1.0), clock, seconds)
-    context = TrainingContext(checkpoint_folder=tmp_path, on_progress=read_checkpoint, clock=clock)
+    context = TrainingContext(
+        checkpoint_folder=tmp_path, callbacks=TestCallbacks(read_checkpoint), clock=clock
+    )
     make_trainer(context=context, objective=objective).fit(make_rows(), make_rows(seed=1))
     assert epochs == on_disk
 
@@ -219,7 +220,9 @@ def test_training_stops_when_patience_ends_and_keeps_the_best_epoch() -> None:
     trainer = make_trainer(
         settings=settings, objective=objective,
         context=TrainingContext(
-            on_progress=lambda *_: weights_by_epoch.append(copy_weights(trainer.ema_model))
+            callbacks=TestCallbacks(
+                lambda *_: weights_by_epoch.append(copy_weights(trainer.ema_model))
+            )
         ),
     )  # fmt: skip
     state = trainer.fit(make_rows(), make_rows(seed=1))
@@ -305,7 +308,10 @@ def test_time_spent_before_a_kill_counts_against_the_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trainer_module, "CHECKPOINT_INTERVAL_SECONDS", 0.0)
-    clock, context = Clock(), TrainingContext(checkpoint_folder=tmp_path, on_progress=kill_after(2))
+    clock, context = (
+        Clock(),
+        TrainingContext(checkpoint_folder=tmp_path, callbacks=TestCallbacks(kill_after(2))),
+    )
     objective = objective_with_losses(repeat(1.0), clock, 1.0)
     with pytest.raises(ProcessKilled):
         make_trainer(context=replace(context, clock=clock), objective=objective).fit(
@@ -355,7 +361,7 @@ def test_threads_are_limited_during_training_only(
     files.atomic_write_json(tmp_path / "runtime_config.json", {"threads": before + 1})
     context = TrainingContext(
         checkpoint_folder=tmp_path,
-        on_progress=lambda message, fraction: seen.append(torch.get_num_threads()),
+        callbacks=TestCallbacks(lambda message, fraction: seen.append(torch.get_num_threads())),
     )
     make_trainer(context=context).fit(make_rows(), make_rows(seed=1))
     assert set(seen) == {before + 1}
@@ -446,7 +452,7 @@ def test_progress_reports_epoch_losses_and_minimum_time_left(
         context=TrainingContext(
             clock=clock,
             budget_seconds=budget,
-            on_progress=lambda message, fraction: messages.append((message, fraction)),
+            callbacks=TestCallbacks(messages=messages),
         ),
         objective=objective_with_losses(losses, clock, 2.0),
     ).fit(make_rows(), make_rows(seed=1))

@@ -21,6 +21,7 @@ from fieldcraft.learners.linear import fit as linear_fit
 from fieldcraft.learners.linear.fit import PENALTIES
 from fieldcraft.learners.network.fit import choose_tabm_size, choose_training_settings
 from fieldcraft.learners.network.options import NetworkOptions
+from tests.callbacks import TestCallbacks
 from tests.learners.jobs import encode_matrix, make_job
 
 DRAW = np.random.default_rng(0)
@@ -224,10 +225,10 @@ def test_the_penalty_of_many_rows_is_chosen_with_some_of_them(
 
 
 def test_a_budget_that_is_over_ends_the_search_for_a_penalty() -> None:
-    messages: list[str] = []
-    extra = {"budget": 1e-9, "on_progress": lambda text, share: messages.append(text)}
+    callbacks = TestCallbacks()
+    extra = {"budget": 1e-9, "callbacks": callbacks}
     assert fit("linear", X, X[:, 0], extra=extra).penalty == PENALTIES[0]
-    assert messages == ["penalty 1000"]
+    assert callbacks.messages == [("penalty 1000", None)]
 
 
 def test_a_search_that_would_take_too_long_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,7 +280,7 @@ def test_trees_grow_on_fewer_threads_where_that_is_clearly_faster(
     monkeypatch: pytest.MonkeyPatch, factor: float, chosen: int
 ) -> None:
     times = {4: 1.0, 2: factor, 1: factor**2}
-    monkeypatch.setattr(lightgbm_fit, "count_cores", lambda: 4)
+    monkeypatch.setattr(lightgbm_fit, "available_cpus", lambda: 4)
     monkeypatch.setattr(
         lightgbm_fit, "time_boosting_round", lambda _, rows, threads: times[threads]
     )
@@ -357,11 +358,34 @@ def test_trees_give_heavier_rows_more_say() -> None:
     assert outputs[:, 1].mean() == pytest.approx(0.75, abs=0.02)
 
 
-def test_trees_tell_how_far_they_are() -> None:
-    messages: list[str] = []
-    extra = {"on_progress": lambda text, share: messages.append(text)}
-    fit("lightgbm", X, CHECKER, n_estimators=60, patience=60, extra=extra)
-    assert messages == ["tree 0", "tree 25", "tree 50"]
+def test_trees_report_progress_and_their_validation_loss() -> None:
+    callbacks = TestCallbacks()
+    fit("lightgbm", X, CHECKER, n_estimators=60, patience=60, extra={"callbacks": callbacks})
+    assert [message for message, _ in callbacks.messages] == ["tree 0", "tree 25", "tree 50"]
+    losses = [metrics["validation_loss"] for metrics in callbacks.metrics.values()]
+    assert list(callbacks.metrics) == [1, 26, 51]
+    assert losses[0] > losses[-1] > 0
+    assert all(
+        m["best_validation_loss"] <= m["validation_loss"] for m in callbacks.metrics.values()
+    )
+
+
+def test_a_callback_stops_the_trees() -> None:
+    callbacks = TestCallbacks(stop_function=lambda epoch: epoch > 1)
+    stopped = fit(
+        "lightgbm", X, CHECKER, n_estimators=60, patience=60, extra={"callbacks": callbacks}
+    )
+    assert list(callbacks.metrics) == [1, 26]
+    assert max(booster.num_trees() for booster in stopped.boosters) <= 26
+
+
+def test_the_number_of_threads_is_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lightgbm_fit, "choose_thread_count", None)  # must not be timed
+    single, double = (
+        fit("lightgbm", X, CHECKER, n_estimators=20, extra={"threads": threads})
+        for threads in (1, 2)
+    )
+    assert single.model_texts == double.model_texts
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,20 +13,27 @@ import pytest
 
 from fieldcraft.contracts import FittedModel, ModelSpec, State, TrainingJob
 from fieldcraft.core import catalog, files
+from fieldcraft.core.callbacks import JobCallbacks, NullJobCallbacks
+from fieldcraft.core.executor import InProcessExecutor
 from fieldcraft.core.seeds import derive_seed
-from fieldcraft.core.types import Array
+from fieldcraft.core.types import Array, Json
 from fieldcraft.data.schema import Column, Schema
 from fieldcraft.data.splitting import Fold
 from fieldcraft.modeling import fold_models
 from fieldcraft.modeling.dataset import ModelingDataset, load_dataset
 from fieldcraft.modeling.fold_models import (
+    FitProgress,
+    FoldCallbacks,
+    FoldFitter,
+    ModelPlan,
     TrainingLimits,
-    fit_fold_models,
+    finish_model,
     load_fold_model,
-    name_fold_in_progress,
+    make_fit_jobs,
 )
 from fieldcraft.project.folder import ProjectFolder
 from fieldcraft.stages import _workflows
+from tests.callbacks import TestCallbacks
 
 
 @pytest.fixture
@@ -34,6 +42,24 @@ def rows(finished_project: ProjectFolder) -> ModelingDataset:
         _workflows.load_latest_report_data(finished_project).folders["split"],
         finished_project.load_settings(),
     )
+
+
+def fit_on(
+    rows: ModelingDataset, name: str, folder: Path, limits: TrainingLimits | None = None,
+    **options: Any,
+) -> Json:  # fmt: skip
+    """Fit a learner on each fold of a dataset in this process; returns its ``model.json``."""
+    learner = catalog.load_plugin("learners", name)
+    plan = ModelPlan(
+        name, learner.options(**options).model_dump(mode="json"), folder, limits or TrainingLimits()
+    )
+    return run_fits(plan, rows, NullJobCallbacks())
+
+
+def run_fits(plan: ModelPlan, rows: ModelingDataset, callbacks: JobCallbacks) -> Json:
+    fitter, executor = FoldFitter(rows), InProcessExecutor()
+    list(executor.map(fitter, make_fit_jobs([plan], fitter, executor, callbacks)))
+    return finish_model(plan, len(rows.folds))
 
 
 def corrupt_rows(rows: ModelingDataset, positions: Array) -> ModelingDataset:
@@ -53,13 +79,11 @@ def test_models_are_fitted_on_training_rows_only(
     rows: ModelingDataset, tmp_path: Path, name: str
 ) -> None:
     """Leaks are planted in evaluation rows: the fitted model must not change by a bit."""
-    learner = catalog.load_plugin("learners", name)
-    options = learner.options(**({"trunk": "mlp", "epochs": 2} if name == "network" else {}))
+    options: dict[str, Any] = {"trunk": "mlp", "epochs": 2} if name == "network" else {}
     fold = rows.folds[0]
     single_fold = replace(rows, folds=[fold])
-    fit_fold_models(learner, options, single_fold, tmp_path / "honest", TrainingLimits())
-    planted = corrupt_rows(single_fold, fold.evaluation)
-    fit_fold_models(learner, options, planted, tmp_path / "planted", TrainingLimits())
+    fit_on(single_fold, name, tmp_path / "honest", **options)
+    fit_on(corrupt_rows(single_fold, fold.evaluation), name, tmp_path / "planted", **options)
     for file in ("encoders.json", "encoders.safetensors", "model.safetensors", "scale.json"):
         honest, leaked = (tmp_path / side / "0" / file for side in ("honest", "planted"))
         assert honest.read_bytes() == leaked.read_bytes(), file
@@ -74,11 +98,10 @@ def test_models_are_fitted_on_training_rows_only(
 
 
 def test_encoders_do_not_see_validation_rows(rows: ModelingDataset, tmp_path: Path) -> None:
-    learner = catalog.load_plugin("learners", "constant")
     single_fold = replace(rows, folds=[rows.folds[0]])
-    fit_fold_models(learner, learner.options(), single_fold, tmp_path / "honest", TrainingLimits())
     planted = corrupt_rows(single_fold, single_fold.folds[0].validation)
-    fit_fold_models(learner, learner.options(), planted, tmp_path / "planted", TrainingLimits())
+    fit_on(single_fold, "constant", tmp_path / "honest")
+    fit_on(planted, "constant", tmp_path / "planted")
     for file in ("encoders.json", "encoders.safetensors", "model.safetensors"):
         honest, leaked = (tmp_path / side / "0" / file for side in ("honest", "planted"))
         assert honest.read_bytes() == leaked.read_bytes(), file
@@ -97,11 +120,11 @@ def test_every_row_is_evaluated_once_by_a_model_not_trained_on_it(rows: Modeling
 def test_a_restored_member_predicts_the_same(rows: ModelingDataset, tmp_path: Path) -> None:
     for name in catalog.list_plugins("learners"):
         learner = catalog.load_plugin("learners", name)
-        options = learner.options(**({"trunk": "mlp", "epochs": 2} if name == "network" else {}))
+        options: dict[str, Any] = {"trunk": "mlp", "epochs": 2} if name == "network" else {}
         single_fold = replace(rows, folds=[rows.folds[0]])
-        fit_fold_models(learner, options, single_fold, tmp_path / name, TrainingLimits())
+        fit_on(single_fold, name, tmp_path / name, **options)
         member = load_fold_model(
-            learner, options, tmp_path / name / "0", rows.task, rows.target_spec
+            learner, learner.options(**options), tmp_path / name / "0", rows.task, rows.target_spec
         )
         saved = pl.read_parquet(tmp_path / name / "predictions.parquet")
         evaluated = saved.filter(pl.col("part") == "evaluation")
@@ -112,11 +135,10 @@ def test_a_restored_member_predicts_the_same(rows: ModelingDataset, tmp_path: Pa
 
 
 def test_finished_folds_are_not_fitted_again(rows: ModelingDataset, tmp_path: Path) -> None:
-    learner = catalog.load_plugin("learners", "constant")
-    fit_fold_models(learner, learner.options(), rows, tmp_path, TrainingLimits())
+    fit_on(rows, "constant", tmp_path)
     before = {p: p.stat().st_mtime_ns for p in tmp_path.glob("[0-3]/model.safetensors")}
     (tmp_path / "4" / "done.json").unlink()
-    fit_fold_models(learner, learner.options(), rows, tmp_path, TrainingLimits())
+    fit_on(rows, "constant", tmp_path)
     assert {p: p.stat().st_mtime_ns for p in before} == before
 
 
@@ -124,18 +146,27 @@ def test_encoders_of_a_fold_are_shared_by_all_learners(
     rows: ModelingDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("constant", "linear"):
-        learner = catalog.load_plugin("learners", name)
-        fit_fold_models(learner, learner.options(), rows, tmp_path / name, TrainingLimits())
+        fit_on(rows, name, tmp_path / name)
         monkeypatch.setattr(fold_models, "EncoderSet", None)  # must not be fitted again
     for fold in map(str, range(len(rows.folds))):
         one, other = (tmp_path / name / fold / "encoders.json" for name in ("constant", "linear"))
         assert one.read_bytes() == other.read_bytes()
 
 
-def test_progress_names_the_fold_and_covers_all_folds() -> None:
-    progress: list[tuple[str, float | None]] = []
-    name_fold_in_progress(lambda text, share: progress.append((text, share)), 1, 4)("epoch 3", 0.5)
-    assert progress == [("fold 2 of 4, epoch 3", 0.375)]
+def test_progress_covers_all_fits_that_run_at_the_same_time() -> None:
+    callbacks = TestCallbacks(stop_function=lambda epoch: epoch == 3)
+    progress = FitProgress(callbacks, 4, n_done=1)
+    first, second = (FoldCallbacks(progress, fold, f"fold {fold} of 4") for fold in (2, 3))
+    first.on_progress("epoch 3", 0.5)
+    second.on_progress("starting", None)
+    second.on_progress("epoch 1", 0.25)
+    first.on_progress("saved", 1.0)
+    assert callbacks.messages == [
+        ("fold 2 of 4, epoch 3", 1.5 / 4), ("fold 3 of 4, starting", 1.5 / 4),
+        ("fold 3 of 4, epoch 1", 1.75 / 4), ("fold 2 of 4, saved", 2.25 / 4),
+    ]  # fmt: skip
+    assert [first.on_epoch_end(epoch, {"validation_loss": 1.0}) for epoch in (2, 3)] == [0, 1]
+    assert callbacks.metrics == {2: {"validation_loss": 1.0}, 3: {"validation_loss": 1.0}}
 
 
 def make_regression_dataset(parts: int = 5, rows: int = 20) -> ModelingDataset:
@@ -160,11 +191,15 @@ class TimedLearner:
         self.jobs: list[TrainingJob] = []
         self.now = 0.0
         monkeypatch.setattr(fold_models, "time", SimpleNamespace(monotonic=lambda: self.now))
+        load_plugin = catalog.load_plugin
+        monkeypatch.setattr(
+            catalog, "load_plugin", lambda *names: self if "timed" in names else load_plugin(*names)
+        )
 
     def fit(self, job: TrainingJob) -> FittedModel:
         self.jobs.append(job)
         self.now += 10.0
-        job.on_progress("half", 0.5)
+        job.callbacks.on_progress("half", 0.5)
         fitted: FittedModel = self.real.fit(job)
         return fitted
 
@@ -187,15 +222,16 @@ def test_the_remaining_budget_is_shared_among_the_remaining_folds(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    learner, progress = TimedLearner(monkeypatch), list[tuple[str, float | None]]()
-    limits = TrainingLimits(7, budget, "cpu", lambda text, share: progress.append((text, share)))
-    metadata = fit_fold_models(
-        learner, learner.options(), make_regression_dataset(), tmp_path, limits, {"columns": ["a"]}
-    )
+    learner, callbacks = TimedLearner(monkeypatch), TestCallbacks()
+    limits = TrainingLimits(7, budget, "cpu", threads=3)
+    plan = ModelPlan("timed", {}, tmp_path, limits, extra_metadata={"columns": ["a"]})
+    metadata = run_fits(plan, make_regression_dataset(), callbacks)
     assert [job.budget for job in learner.jobs] == expected
     assert [job.seed for job in learner.jobs] == [derive_seed(7, "timed", i) for i in range(5)]
-    assert {job.device for job in learner.jobs} == {"cpu"}
-    assert progress == [(f"fold {i + 1} of 5, half", (i + 0.5) / 5) for i in range(5)]
+    assert {(job.device, job.threads) for job in learner.jobs} == {("cpu", 3)}
+    halves, ends = callbacks.messages[::2], callbacks.messages[1::2]
+    assert halves == [(f"fold {i + 1} of 5, half", (i + 0.5) / 5) for i in range(5)]
+    assert ends == [(f"fold {i + 1} of 5, saved", (i + 1) / 5) for i in range(5)]
     assert metadata == files.read_json(tmp_path / "model.json") == {
         "learner": "timed", "title": "timed guess", "complexity": 3, "learner_options": {},
         "n_members": 5, "fit_seconds": 50.0, "columns": ["a"],
@@ -206,12 +242,10 @@ def test_time_spent_by_a_killed_run_counts_against_the_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learner, rows = TimedLearner(monkeypatch), make_regression_dataset()
-    fit_fold_models(learner, learner.options(), rows, tmp_path, TrainingLimits())
+    fit_on(rows, "timed", tmp_path)
     (tmp_path / "3" / "done.json").unlink()
     (tmp_path / "4" / "done.json").unlink()
-    fit_fold_models(
-        learner, learner.options(), rows, tmp_path, TrainingLimits(budget_seconds=100.0)
-    )
+    fit_on(rows, "timed", tmp_path, TrainingLimits(budget_seconds=100.0))
     assert [job.budget for job in learner.jobs[5:]] == [(100 - 30) / 2, 100 - 40]
 
 
@@ -219,7 +253,7 @@ def test_a_learner_gets_scaled_targets_and_sample_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learner, rows = TimedLearner(monkeypatch), make_regression_dataset()
-    fit_fold_models(learner, learner.options(), rows, tmp_path, TrainingLimits())
+    fit_on(rows, "timed", tmp_path)
     for number, (job, fold) in enumerate(zip(learner.jobs, rows.folds, strict=True)):
         mean, deviation = rows.y[fold.train].mean(), rows.y[fold.train].std()
         np.testing.assert_allclose(job.train_y, (rows.y[fold.train] - mean) / deviation)

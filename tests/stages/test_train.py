@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
 from fieldcraft.core import files
 from fieldcraft.core.config_edit import ConfigEdit
 from fieldcraft.project import project_file
 from fieldcraft.project.folder import ProjectFolder
 from fieldcraft.stages import _pipeline, _workflows
+from tests.conftest import set_settings
 
 PLAIN_MLP = (
     ConfigEdit(("model", "trunk"), "mlp"),
@@ -55,3 +58,17 @@ def test_the_time_budget_ends_training(project: ProjectFolder) -> None:
     )  # fmt: skip
     curves = train_and_read_model(project)["learning_curves"]
     assert 1 <= len(curves["validation_losses"]) < 100_000  # type: ignore[index]
+
+
+def test_the_number_of_processes_changes_no_model_and_no_key(project: ProjectFolder) -> None:
+    set_settings(project, {"model": {"learner": "linear"}, "train.threads": 1})
+    _pipeline.run_steps(project, _workflows.NullCallbacks(), until="train")
+    (folder,) = project.root.glob("runs/train/*/linear")
+    alone = {path.name: path.read_bytes() for path in folder.glob("0/*.safetensors")}
+    set_settings(project, {"train.workers": 2})
+    keys = [key for _, key in _pipeline.step_keys(project, project.load_settings(), "train")]
+    assert keys[-1].startswith(folder.parent.name)
+    shutil.rmtree(folder.parent)
+    _pipeline.run_steps(project, _workflows.NullCallbacks(), until="train")
+    assert {path.name: path.read_bytes() for path in folder.glob("0/*.safetensors")} == alone
+    assert len(alone) == 2

@@ -21,16 +21,21 @@ from fieldcraft.bundle.archive import ARCHIVE_SUFFIX, pack_bundle
 from fieldcraft.bundle.manifest import MANIFEST_FILE, write_manifest
 from fieldcraft.contracts import Learner
 from fieldcraft.core import catalog, files
+from fieldcraft.core.callbacks import NullJobCallbacks
 from fieldcraft.core.errors import BundleError
+from fieldcraft.core.executor import InProcessExecutor
 from fieldcraft.core.types import Json
 from fieldcraft.data.schema import Schema
 from fieldcraft.data.splitting import Fold
 from fieldcraft.modeling.candidate import select_outputs
 from fieldcraft.modeling.dataset import ModelingDataset
 from fieldcraft.modeling.fold_models import (
+    FoldFitter,
     FoldModel,
+    ModelPlan,
     TrainingLimits,
-    fit_fold_models,
+    finish_model,
+    make_fit_jobs,
     make_predictions_table,
 )
 from fieldcraft.modeling.packaging import (
@@ -200,7 +205,11 @@ def train_model(
     """Train a learner on each fold, and calibrate it on the validation rows of all folds."""
     with TemporaryDirectory(prefix="fieldcraft-") as temporary_folder:
         folder = Path(temporary_folder) / learner.name
-        metadata = fit_fold_models(learner, options, dataset, folder, training_limits)
+        plan = ModelPlan(learner.name, options.model_dump(mode="json"), folder, training_limits)
+        fitter, executor = FoldFitter(dataset), InProcessExecutor()
+        for _ in executor.map(fitter, make_fit_jobs([plan], fitter, executor, NullJobCallbacks())):
+            pass
+        metadata = finish_model(plan, len(dataset.folds))
         table = pl.read_parquet(folder / "predictions.parquet")
         paths = [
             file_path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -107,6 +107,10 @@ class ProgressDisplay:
             progress_bar(n_done / self.n_steps),
             Text(eta_text, "dim"),
         )
+
+    def on_epoch_end(self, step: str, epoch: int, metrics: Mapping[str, float]) -> bool:
+        """A training has finished an epoch, and goes on."""
+        return False
 
     def on_step_end(self, step: str, seconds: float, summary: dict[str, Any]) -> None:
         """A step is completed."""

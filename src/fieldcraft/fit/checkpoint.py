@@ -29,6 +29,7 @@ class TrainingState:
     last_improvement_epoch: int = 0
     last_improvement_loss: float = 1e300
     elapsed_seconds: float = 0.0
+    is_stopped: bool = False  # by a callback
     train_losses: list[float] = field(default_factory=list)
     validation_losses: list[float] = field(default_factory=list)
 

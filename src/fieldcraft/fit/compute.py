@@ -40,7 +40,9 @@ class ComputeConfig:
     threads: int | None = None
 
 
-def autotune_compute(network: nn.Module, loss: BatchLoss) -> ComputeConfig:
+def autotune_compute(
+    network: nn.Module, loss: BatchLoss, n_threads: int | None = None
+) -> ComputeConfig:
     """Choose the fastest configuration by timing a few training steps on a copy of the network.
 
     bfloat16 is not timed on devices without hardware support: it can only lose there, and a choice
@@ -50,9 +52,11 @@ def autotune_compute(network: nn.Module, loss: BatchLoss) -> ComputeConfig:
     Args:
         network: not modified.
         loss: computes the loss of a batch with the network it is given.
+        n_threads: CPU threads; None for the fastest number.
     """
     device = next(network.parameters()).device.type
-    best = ComputeConfig("float32", torch.get_num_threads() if device == "cpu" else None)
+    max_threads = n_threads or torch.get_num_threads()
+    best = ComputeConfig("float32", max_threads if device == "cpu" else None)
     best_seconds = time_steps(network, loss, best)
     if best_seconds < MIN_STEP_SECONDS:
         return best
@@ -65,8 +69,8 @@ def autotune_compute(network: nn.Module, loss: BatchLoss) -> ComputeConfig:
         if time_steps(network, loss, candidate, clock) < MAX_TIME_RATIO * float32_seconds:
             best = replace(best, precision="bfloat16")
             best_seconds = time_steps(network, loss, best)
-    for n_threads in smaller_thread_counts(best.threads):
-        candidate = replace(best, threads=n_threads)
+    for n_fewer in smaller_thread_counts(best.threads) if n_threads is None else ():
+        candidate = replace(best, threads=n_fewer)
         seconds = time_steps(network, loss, candidate)
         if seconds < MAX_TIME_RATIO * best_seconds:
             best, best_seconds = candidate, seconds

@@ -10,7 +10,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,8 +20,9 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from fieldcraft.core import files, seeds
+from fieldcraft.core.callbacks import JobCallbacks, NullJobCallbacks
 from fieldcraft.core.errors import TrainingError
-from fieldcraft.core.types import Array, ProgressCallback
+from fieldcraft.core.types import Array
 from fieldcraft.fit.allocator import tuned_allocator
 from fieldcraft.fit.checkpoint import (
     TrainingState,
@@ -105,13 +106,14 @@ class Objective:
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """Seed, time budget, checkpoint folder, progress callback, device and clock of a training."""
+    """Seed, time budget, checkpoint folder, callbacks, device, threads and clock of a training."""
 
     seed: int = 0
     budget_seconds: float | None = None
     checkpoint_folder: Path | None = None
-    on_progress: ProgressCallback = lambda message, fraction: None
+    callbacks: JobCallbacks = field(default_factory=NullJobCallbacks)
     device: str = "auto"
+    threads: int | None = None  # None: the fastest number
     clock: Callable[[], float] = time.monotonic
 
 
@@ -180,6 +182,8 @@ class Trainer:
                     self.validate(validation)
                     # Only the time of epochs counts: a pause between kill and resume is free.
                     self.state.elapsed_seconds += self.context.clock() - epoch_start
+                    # Asked before the checkpoint is written: a resumed training is stopped, too.
+                    self.state.is_stopped = self.report_epoch()
                     self.save_checkpoint()
                     self.report_progress(self.context.clock() - epoch_start)
         self.ema_model.load_state_dict(self.best_weights)
@@ -301,7 +305,7 @@ class Trainer:
         state = self.state
         if self.runtime_config.exact_epochs is not None:
             return state.epoch >= self.runtime_config.exact_epochs
-        if state.epoch >= self.settings.epochs:
+        if state.is_stopped or state.epoch >= self.settings.epochs:
             return True
         epochs_without_improvement = state.epoch - state.last_improvement_epoch
         if state.epoch and epochs_without_improvement >= self.settings.patience_at(
@@ -332,7 +336,7 @@ class Trainer:
             return self.objective.loss(network.logits(batch.tensors), batch.y).mean()  # type: ignore[operator]
 
         network = self.accelerator.unwrap_model(self.network)
-        compute_config = autotune_compute(network, batch_loss)
+        compute_config = autotune_compute(network, batch_loss, self.context.threads)
         runtime_config = RuntimeConfig(**asdict(compute_config))
         # A budget shortens the schedule: cut off at the end of the budget, a learning rate that is
         # still high would leave a bad model.
@@ -383,6 +387,18 @@ class Trainer:
         self.best_weights = tensors_under(tensors, "best")
         load_optimizer_state(self.optimizers, tensors_under(tensors, "optimizer"))
 
+    def report_epoch(self) -> bool:
+        """Report the metrics of an epoch; returns whether a callback stops the training."""
+        state = self.state
+        metrics = {
+            "train_loss": state.train_losses[-1],
+            "validation_loss": state.validation_losses[-1],
+            "best_validation_loss": state.best_loss,
+            "learning_rate": self.settings.learning_rate_at(state.epoch),
+            "elapsed_seconds": state.elapsed_seconds,
+        }
+        return self.context.callbacks.on_epoch_end(state.epoch, metrics)
+
     def report_progress(self, epoch_seconds: float) -> None:
         """Report the epoch, the validation loss and a lower bound of the time left."""
         state = self.state
@@ -398,7 +414,7 @@ class Trainer:
         text = f"epoch {state.epoch}, validation loss {state.validation_losses[-1]:.4f} "
         text += f"(best {state.best_loss:.4f} at {state.best_epoch}), "
         text += f"at least {max(seconds_left, 0):.0f} s left"
-        self.context.on_progress(text, fraction)
+        self.context.callbacks.on_progress(text, fraction)
 
     def raise_non_finite_loss(self, train: TensorRows, loss: float) -> None:
         """Raise an error with the cause of a non-finite loss.

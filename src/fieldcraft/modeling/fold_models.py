@@ -15,22 +15,33 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+from threadpoolctl import threadpool_limits
 
 from fieldcraft.bundle.encoder_set import EncoderSet, load_state, save_state
 from fieldcraft.contracts import Encoded, FittedModel, Learner, ModelSpec, Task, TrainingJob
-from fieldcraft.core import files, seeds
-from fieldcraft.core.types import Array, Json, ProgressCallback
+from fieldcraft.core import catalog, files, seeds
+from fieldcraft.core.callbacks import JobCallbacks
+from fieldcraft.core.executor import Executor, Job
+from fieldcraft.core.parallel import available_cpus
+from fieldcraft.core.types import Array, Json
+from fieldcraft.data.pretrained_weights import use_base_folder
 from fieldcraft.data.splitting import Fold
-from fieldcraft.modeling.dataset import ModelingDataset
+from fieldcraft.modeling.dataset import ModelingDataset, load_dataset, select_columns
+from fieldcraft.project.context import StageContext
+from fieldcraft.project.settings import ProjectSettings
 
 CHECKPOINT_FOLDER = "checkpoints"
+PROCESS_BYTES = 800_000_000  # libraries of a process that trains a network: 500 to 700 MB measured
+FIT_BYTES_PER_TABLE_BYTE = 8  # encoded rows of a fold, several times as wide as their cells
 
 
 @dataclass(frozen=True)
@@ -52,97 +63,265 @@ class FoldModel:
 
 
 @dataclass(frozen=True)
+class FitSpec:
+    """A fit of one fold as paths and values, so that it can be pickled and sent to a process.
+
+    Attributes:
+        learner: name of the learner.
+        options: its options, as JSON.
+        fold: number of the fold.
+        folder: folder of the fold model.
+        columns: names of the feature columns; None for all.
+        seed: random seed of the fit.
+        budget_seconds: time budget of the fit.
+        device: device to train on.
+        threads: CPU threads; None for the number that is fastest.
+    """
+
+    learner: str
+    options: Json
+    fold: int
+    folder: Path
+    columns: tuple[str, ...] | None = None
+    seed: int = 0
+    budget_seconds: float | None = None
+    device: str = "auto"
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class DatasetSource:
+    """Where a process finds the dataset of a fit.
+
+    Attributes:
+        split_folder: folder of the split.
+        settings: the project file.
+        base_folder: folder that relative paths of encoders start at.
+    """
+
+    split_folder: Path
+    settings: ProjectSettings
+    base_folder: Path
+
+
+def make_dataset_source(context: StageContext) -> DatasetSource:
+    """The dataset of a stage that depends on the split."""
+    return DatasetSource(context.inputs["split"], context.settings, context.project.root)
+
+
+class FoldFitter:
+    """Fits specifications on one dataset, which each process loads once."""
+
+    def __init__(
+        self, dataset: ModelingDataset | None = None, source: DatasetSource | None = None
+    ) -> None:
+        """Use a dataset of this process, or the one that a source names."""
+        self.source = source
+        self.datasets: dict[tuple[str, ...] | None, ModelingDataset] = {}
+        if dataset is not None:
+            self.datasets[None] = dataset
+
+    def __getstate__(self) -> Json:
+        # Another process loads the dataset itself: that is faster than to send it, encoded rows
+        # included, and works on another machine.
+        return {"source": self.source, "datasets": {}}
+
+    def dataset(self, columns: tuple[str, ...] | None = None) -> ModelingDataset:
+        """The dataset with some of its columns, or with all of them."""
+        if columns not in self.datasets:
+            if columns is not None:
+                self.datasets[columns] = select_columns(self.dataset(), columns)
+            else:
+                assert self.source is not None
+                self.datasets[None] = load_dataset(self.source.split_folder, self.source.settings)
+        return self.datasets[columns]
+
+    def __call__(self, spec: FitSpec, callbacks: JobCallbacks) -> None:
+        """Fit one fold and save the fold model; an interrupted fit resumes from its checkpoint."""
+        base_folder = use_base_folder(self.source.base_folder) if self.source else nullcontext()
+        with base_folder, threadpool_limits(spec.threads):
+            dataset = self.dataset(spec.columns)
+            fold = dataset.folds[spec.fold]
+            learner: Learner = catalog.load_plugin("learners", spec.learner)
+            # Encoding is cached and shared by all learners, so it does not count as fit time.
+            encode_fold(dataset, fold)
+            fold_start = time.monotonic()
+            spec.folder.mkdir(parents=True, exist_ok=True)
+            job = make_training_job(
+                learner.options.model_validate(spec.options), dataset, spec, callbacks
+            )
+            save_fold_model(learner.fit(job), dataset, fold, spec.folder, fold_start)
+        callbacks.on_progress("saved", 1.0)
+
+
+@dataclass(frozen=True)
 class TrainingLimits:
-    """Seed, time budget, device and progress callback of a fit."""
+    """Seed, time budget, device and threads of the fits of a model."""
 
     seed: int = 0
     budget_seconds: float | None = None
     device: str = "auto"
-    on_progress: ProgressCallback = lambda message, fraction: None
+    threads: int | None = None
 
 
-def fit_fold_models(
-    learner: Learner, options: Any, dataset: ModelingDataset, folder: Path, limits: TrainingLimits,
-    extra_metadata: Mapping[str, Any] | None = None,
-) -> Json:  # fmt: skip
-    """Fit a learner on each fold and save the fold models.
+@dataclass(frozen=True)
+class ModelPlan:
+    """A model to fit: a learner, its options, and what it is fitted on.
 
-    Folds that an interrupted run completed are kept; an incomplete one resumes from its
-    checkpoint.
+    Attributes:
+        learner: name of the learner.
+        options: its options, as JSON.
+        folder: folder of the model.
+        limits: limits of the fits of all folds together.
+        columns: names of the feature columns; None for all.
+        extra_metadata: further entries of ``model.json``, such as another title.
+    """
+
+    learner: str
+    options: Json
+    folder: Path
+    limits: TrainingLimits = field(default_factory=TrainingLimits)
+    columns: tuple[str, ...] | None = None
+    extra_metadata: Json = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The title of the model."""
+        learner: Learner = catalog.load_plugin("learners", self.learner)
+        return str(self.extra_metadata.get("title", learner.title))
+
+
+class FoldSchedule:
+    """The folds of a model that are not fitted yet, and the time budget that is left for them."""
+
+    def __init__(self, plan: ModelPlan, n_folds: int, n_workers: int) -> None:
+        """Find the folds that an interrupted run completed."""
+        self.plan, self.n_workers = plan, n_workers
+        self.threads = plan.limits.threads
+        if self.threads is None and n_workers > 1:
+            # More threads than processors would wait for each other, see fit/compute.py.
+            self.threads = max(1, available_cpus() // n_workers)
+        seconds = [read_fit_seconds(plan.folder / str(fold)) for fold in range(n_folds)]
+        self.seconds_before = sum(s for s in seconds if s is not None)
+        self.unfitted_folds = [fold for fold, s in enumerate(seconds) if s is None]
+        self.n_waiting = len(self.unfitted_folds)
+        self.start: float | None = None
+
+    def make_spec(self, fold: int) -> FitSpec:
+        """The specification of a fold that starts now, with its share of the time budget."""
+        plan, limits = self.plan, self.plan.limits
+        if self.start is None:
+            self.start = time.monotonic()
+        budget = None
+        if limits.budget_seconds:
+            # The remaining budget is shared equally among the remaining folds. It is never below
+            # one second in total: if early folds took too long, the last ones are still trained.
+            seconds_spent = self.seconds_before + time.monotonic() - self.start
+            n_parallel = min(self.n_workers, len(self.unfitted_folds))
+            remaining_seconds = max(limits.budget_seconds - seconds_spent, 1.0)
+            budget = remaining_seconds * n_parallel / max(self.n_waiting, n_parallel)
+        self.n_waiting -= 1
+        return FitSpec(
+            plan.learner, plan.options, fold, plan.folder / str(fold), plan.columns,
+            seeds.derive_seed(limits.seed, plan.learner, fold), budget, limits.device,
+            self.threads,
+        )  # fmt: skip
+
+
+def read_fit_seconds(fold_folder: Path) -> float | None:
+    """How long the fit of a fold took; None if the fold is not fitted."""
+    path = fold_folder / "done.json"
+    return float(files.read_json(path)["seconds"]) if path.exists() else None
+
+
+def make_fit_jobs(
+    plans: Sequence[ModelPlan], fitter: FoldFitter, executor: Executor, callbacks: JobCallbacks
+) -> list[Job[FitSpec]]:
+    """Jobs that fit models on each fold of a dataset and save the fold models.
+
+    Folds that an interrupted run completed are left out; an incomplete one resumes from its
+    checkpoint. After the jobs `finish_model` completes each model.
 
     Args:
-        learner: the learner.
-        options: its options.
-        dataset: the rows and their folds.
-        folder: folder of the model.
-        limits: seed, time budget and device.
-        extra_metadata: further entries of ``model.json``, such as another title.
-
-    Returns:
-        The content of ``model.json``.
+        plans: the models.
+        fitter: fits a fold, in this process or in another one.
+        executor: what will run the jobs.
+        callbacks: told of the progress of all fits together, and of the epochs of each.
     """
-    start = time.monotonic()
-    seconds_before = 0.0
-    for index, fold in enumerate(dataset.folds):
-        fold_folder = folder / str(index)
-        if (fold_folder / "done.json").exists():
-            seconds_before += files.read_json(fold_folder / "done.json")["seconds"]
-            continue
-        folds_left = len(dataset.folds) - index
-        seconds_spent = seconds_before + time.monotonic() - start
-        # The remaining budget is shared equally among the remaining folds. It is never below one
-        # second in total: if early folds took too long, the last ones are still trained.
-        budget = (
-            max(limits.budget_seconds - seconds_spent, 1.0) / folds_left
-            if limits.budget_seconds
-            else None
-        )
-        # Encoding is cached and shared by all learners, so it does not count as fit time.
-        encode_fold(dataset, fold)
-        fold_start = time.monotonic()
-        fold_folder.mkdir(parents=True, exist_ok=True)
-        fold_limits = TrainingLimits(
-            seeds.derive_seed(limits.seed, learner.name, index), budget, limits.device,
-            name_fold_in_progress(limits.on_progress, index, len(dataset.folds)),
-        )  # fmt: skip
-        fitted = learner.fit(make_training_job(options, dataset, fold, fold_folder, fold_limits))
-        save_fold_model(fitted, dataset, fold, fold_folder, fold_start)
-    seconds = [
-        files.read_json(folder / str(fold_index) / "done.json")["seconds"]
-        for fold_index in range(len(dataset.folds))
-    ]
+    n_folds = len(fitter.dataset().folds)
+    progress = FitProgress(callbacks, len(plans) * n_folds)
+    jobs: list[Job[FitSpec]] = []
+    for index, plan in enumerate(plans):
+        schedule = FoldSchedule(plan, n_folds, executor.n_workers)
+        progress.n_done += n_folds - len(schedule.unfitted_folds)
+        for fold in schedule.unfitted_folds:
+            names = [plan.title] if len(plans) > 1 else []
+            names += [f"fold {fold + 1} of {n_folds}"] if n_folds > 1 else []
+            fold_callbacks = FoldCallbacks(progress, (index, fold), ", ".join(names))
+            jobs.append(Job(partial(schedule.make_spec, fold), fold_callbacks, affinity=fold))
+    return jobs
+
+
+def estimate_fit_bytes(dataset: ModelingDataset) -> int:
+    """Memory of a process that fits models on a dataset, roughly."""
+    table_bytes = dataset.frame.estimated_size() + dataset.features.estimated_size()
+    return PROCESS_BYTES + FIT_BYTES_PER_TABLE_BYTE * int(table_bytes)
+
+
+def finish_model(plan: ModelPlan, n_folds: int) -> Json:
+    """Write what the folds of a model have in common; returns the content of ``model.json``."""
+    learner: Learner = catalog.load_plugin("learners", plan.learner)
+    seconds = [read_fit_seconds(plan.folder / str(fold)) or 0.0 for fold in range(n_folds)]
     metadata = {
         "learner": learner.name,
         "title": learner.title,
         "complexity": learner.complexity,
-        "learner_options": options.model_dump(mode="json"),
-        "n_members": len(dataset.folds),
+        "learner_options": plan.options,
+        "n_members": n_folds,
         "fit_seconds": round(sum(seconds), 3),
-        **(extra_metadata or {}),
+        **plan.extra_metadata,
     }
     predictions_by_fold = [
-        pl.read_parquet(folder / str(fold_index) / "predictions.parquet")
-        for fold_index in range(len(dataset.folds))
+        pl.read_parquet(plan.folder / str(fold) / "predictions.parquet") for fold in range(n_folds)
     ]
-    pl.concat(predictions_by_fold).write_parquet(folder / "predictions.parquet")
-    files.atomic_write_json(folder / "model.json", metadata)
+    pl.concat(predictions_by_fold).write_parquet(plan.folder / "predictions.parquet")
+    files.atomic_write_json(plan.folder / "model.json", metadata)
     return metadata
 
 
-def name_fold_in_progress(
-    on_progress: ProgressCallback, fold_index: int, n_folds: int
-) -> ProgressCallback:
-    """A callback that names the fold in messages and counts progress over all folds."""
-    if n_folds == 1:
-        return on_progress
+@dataclass
+class FitProgress:
+    """The progress of several fits, which may run at the same time."""
 
-    def on_fold_progress(message: str, fraction: float | None) -> None:
-        total_fraction = (
-            (fold_index + fraction) / n_folds if fraction is not None else fold_index / n_folds
-        )
-        on_progress(f"fold {fold_index + 1} of {n_folds}, {message}", total_fraction)
+    callbacks: JobCallbacks
+    n_fits: int
+    n_done: int = 0
+    fractions: dict[Hashable, float] = field(default_factory=dict)  # of the fits that run
 
-    return on_fold_progress
+    def report(self, fit: Hashable, message: str, fraction: float | None) -> None:
+        """Report the progress of a fit as that of all fits together."""
+        if fraction is not None:
+            self.fractions[fit] = fraction
+        total = (self.n_done + sum(self.fractions.values())) / self.n_fits
+        self.callbacks.on_progress(message, total)
+
+
+@dataclass(frozen=True)
+class FoldCallbacks:
+    """Callbacks of the fit of one fold."""
+
+    progress: FitProgress
+    fit: Hashable
+    name: str  # begins each message
+
+    def on_progress(self, message: str, fraction: float | None) -> None:
+        """Report progress under the name of the fit."""
+        text = f"{self.name}, {message}" if self.name else message
+        self.progress.report(self.fit, text, fraction)
+
+    def on_epoch_end(self, epoch: int, metrics: Mapping[str, float]) -> bool:
+        """Pass on the end of an epoch."""
+        return self.progress.callbacks.on_epoch_end(epoch, metrics)
 
 
 @dataclass(frozen=True)
@@ -174,10 +353,11 @@ def encode_fold(dataset: ModelingDataset, fold: Fold) -> EncodedFold:
 
 
 def make_training_job(
-    options: Any, dataset: ModelingDataset, fold: Fold, folder: Path, limits: TrainingLimits
+    options: Any, dataset: ModelingDataset, spec: FitSpec, callbacks: JobCallbacks
 ) -> TrainingJob:
-    """The training job of a fold: its encoded rows with the options and limits of the fit."""
-    encoded_fold, task = encode_fold(dataset, fold), dataset.task
+    """The training job of a specification: the encoded rows of its fold, with limits."""
+    fold, task = dataset.folds[spec.fold], dataset.task
+    encoded_fold = encode_fold(dataset, fold)
     target_scale = encoded_fold.target_scale
     return TrainingJob(
         task=task,
@@ -190,11 +370,12 @@ def make_training_job(
         validation_y=task.scale_target(dataset.y[fold.validation], target_scale),
         weights=dataset.weights_at(fold.train),
         validation_weights=dataset.weights_at(fold.validation),
-        seed=limits.seed,
-        budget=limits.budget_seconds,
-        device=limits.device,
-        checkpoint_folder=folder / CHECKPOINT_FOLDER,
-        on_progress=limits.on_progress,
+        seed=spec.seed,
+        budget=spec.budget_seconds,
+        device=spec.device,
+        threads=spec.threads,
+        checkpoint_folder=spec.folder / CHECKPOINT_FOLDER,
+        callbacks=callbacks,
     )
 
 

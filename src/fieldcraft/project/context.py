@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fieldcraft.core.types import ProgressCallback
+from fieldcraft.core.executor import Executor, InProcessExecutor
+from fieldcraft.core.types import EpochCallback, ProgressCallback
 from fieldcraft.project.folder import ProjectFolder
 from fieldcraft.project.settings import ProjectSettings
 
@@ -24,6 +25,9 @@ class StageContext:
         previous: folder of the last finished run of the same step.
         log_record: adds an entry (kind, body) to the ledger once the stage has succeeded.
         on_progress: called with a message and the fraction done, see `core.types`.
+        on_epoch_end: called with the number of an epoch of a training and its metrics; True stops
+            the training.
+        executor: runs fits, in this process or in others.
     """
 
     project: ProjectFolder
@@ -33,3 +37,5 @@ class StageContext:
     previous: Path | None
     log_record: Callable[[str, dict[str, Any]], None]
     on_progress: ProgressCallback
+    on_epoch_end: EpochCallback = lambda epoch, metrics: False
+    executor: Executor = field(default_factory=InProcessExecutor)

@@ -101,6 +101,7 @@ DurationSeconds = Annotated[
     ),
 ]
 NonNegativeWhole = Annotated[int, Field(strict=True, ge=0)]
+PositiveWhole = Annotated[int, Field(strict=True, ge=1)]
 ColumnNames = Annotated[list[ColumnName], AfterValidator(require_unique)]
 
 ThresholdRule = Literal["accuracy", "balanced_accuracy", "f1", "mcc"]
@@ -382,11 +383,17 @@ class TrainSettings(SettingsSection):
         time_budget: time limit for training all fold models together: seconds, or a duration such
             as 5m.
         device: device to train on; auto takes a GPU if there is one.
+        workers: processes that fit folds and baselines at the same time, if memory allows; with 1
+            they are fitted one after the other in the process of the run.
+        threads: CPU threads of a fit; by default the number that is fastest, or with several
+            workers each one's share of the processors.
     """
 
     seed: NonNegativeWhole = 0
     time_budget: DurationSeconds | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    workers: PositiveWhole = 1
+    threads: PositiveWhole | None = None
 
 
 class ServeSettings(SettingsSection):

@@ -24,6 +24,7 @@ from fieldcraft.core.errors import (
     ProjectError,
     did_you_mean,
 )
+from fieldcraft.core.executor import make_executor
 from fieldcraft.core.types import Json
 from fieldcraft.data.location import resolve_address
 from fieldcraft.data.pretrained_weights import content_digest, use_base_folder
@@ -83,6 +84,9 @@ class RunCallbacks(Protocol):
 
     def on_progress(self, step: str, message: str, fraction: float | None) -> None:
         """A step reports progress."""
+
+    def on_epoch_end(self, step: str, epoch: int, metrics: Mapping[str, float]) -> bool:
+        """A training has finished an epoch; True stops it."""
 
     def on_step_end(self, step: str, seconds: float, summary: Json) -> None:
         """A step has finished."""
@@ -294,6 +298,8 @@ def run_step(
         previous=latest_folders(project).get(step.name),
         log_record=lambda kind, body: records.append((kind, body)),
         on_progress=lambda message, fraction: callbacks.on_progress(step.name, message, fraction),
+        on_epoch_end=lambda epoch, metrics: callbacks.on_epoch_end(step.name, epoch, metrics),
+        executor=make_executor(settings.train.workers),
     )
     with use_base_folder(project.root):
         summary = stage.run(context)

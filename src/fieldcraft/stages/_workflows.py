@@ -25,6 +25,10 @@ class NullCallbacks:
     def on_progress(self, step: str, message: str, fraction: float | None) -> None:
         """A step reports progress."""
 
+    def on_epoch_end(self, step: str, epoch: int, metrics: Mapping[str, float]) -> bool:
+        """A training has finished an epoch, and goes on."""
+        return False
+
     def on_step_end(self, step: str, seconds: float, summary: Json) -> None:
         """A step has finished."""
 

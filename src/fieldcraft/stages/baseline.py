@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 from fieldcraft.contracts import Learner, Stage
 from fieldcraft.core import catalog
@@ -12,9 +12,16 @@ from fieldcraft.modeling.dataset import (
     TARGET_SECTIONS,
     ModelingDataset,
     drop_file_columns,
-    load_dataset,
 )
-from fieldcraft.modeling.fold_models import TrainingLimits, fit_fold_models
+from fieldcraft.modeling.fold_models import (
+    FoldFitter,
+    ModelPlan,
+    TrainingLimits,
+    estimate_fit_bytes,
+    finish_model,
+    make_dataset_source,
+    make_fit_jobs,
+)
 from fieldcraft.project.context import StageContext
 
 # Complexity of the simplest learner that uses all columns; simpler ones use none or a single one.
@@ -27,73 +34,59 @@ def baseline(context: StageContext) -> Json:
     If some columns hold files, such as images, and others do not, baselines of all columns are also
     fitted without the files, to show whether the files improve the model.
     """
-    dataset = load_dataset(context.inputs["split"], context.settings)
-    baselines = [
-        BaselineSpec(catalog.load_plugin("learners", name), dataset, name)
+    fitter, train_settings = FoldFitter(source=make_dataset_source(context)), context.settings.train
+    dataset = fitter.dataset()
+    limits = TrainingLimits(train_settings.seed, threads=train_settings.threads)
+    plans = [
+        ModelPlan(name, default_options(name), context.out / name, limits)
         for name in dataset.task.baselines
     ]
-    dataset_without_files = drop_file_columns(dataset)
-    if dataset_without_files is not None:
-        baselines += [
-            without_file_columns(spec, dataset_without_files)
-            for spec in baselines
-            if spec.learner.complexity >= MIN_COMPLEXITY_OF_ALL_COLUMNS
-        ]
-    summary: Json = {}
-    for position, spec in enumerate(baselines):
-        # The default binds the index of this iteration; a closure would see the last one.
-        def report_progress(message: str, fraction: float | None, index: int = position) -> None:
-            total_fraction = (index + (fraction or 0)) / len(baselines)
-            context.on_progress(f"{baselines[index].title}: {message}", total_fraction)
-
-        report_progress("fitting", None)
-        metadata = fit_fold_models(
-            spec.learner, spec.learner.options(), spec.dataset, context.out / spec.name,
-            TrainingLimits(context.settings.train.seed, on_progress=report_progress),
-            spec.extra_metadata,
-        )  # fmt: skip
-        summary[spec.name] = {
-            "n_members": metadata["n_members"],
-            "fit_seconds": metadata["fit_seconds"],
-        }
-    return summary
+    without_files = drop_file_columns(dataset)
+    if without_files is not None:
+        names = tuple(column.name for column in without_files.schema.columns)
+        plans += [plan_without_files(plan, dataset, names) for plan in plans if uses_columns(plan)]
+    context.on_progress("starting", None)
+    executor = context.executor.limit_memory(estimate_fit_bytes(dataset))
+    for _ in executor.map(fitter, make_fit_jobs(plans, fitter, executor, context)):
+        pass
+    models = [finish_model(plan, len(dataset.folds)) for plan in plans]
+    return {
+        plan.folder.name: {name: metadata[name] for name in ("n_members", "fit_seconds")}
+        for plan, metadata in zip(plans, models, strict=True)
+    }
 
 
-@dataclass(frozen=True)
-class BaselineSpec:
-    """A baseline: a learner and the dataset to fit it on.
+def default_options(learner: str) -> Json:
+    """The default options of a learner."""
+    options: Json = catalog.load_plugin("learners", learner).options().model_dump(mode="json")
+    return options
 
-    Attributes:
-        learner: the learner.
-        dataset: the dataset.
-        name: name of the model and its folder.
-        extra_metadata: further entries of its ``model.json``.
+
+def uses_columns(plan: ModelPlan) -> bool:
+    """Whether a model reads all columns, so that leaving some out makes another one."""
+    learner: Learner = catalog.load_plugin("learners", plan.learner)
+    return learner.complexity >= MIN_COMPLEXITY_OF_ALL_COLUMNS
+
+
+def plan_without_files(
+    plan: ModelPlan, dataset: ModelingDataset, names: tuple[str, ...]
+) -> ModelPlan:
+    """The same model without file columns.
+
+    Args:
+        plan: the model of all columns.
+        dataset: the dataset with all columns.
+        names: the columns that hold no files.
     """
-
-    learner: Learner
-    dataset: ModelingDataset
-    name: str
-    extra_metadata: Json = field(default_factory=dict)
-
-    @property
-    def title(self) -> str:
-        """The title of the model."""
-        return str(self.extra_metadata.get("title", self.learner.title))
-
-
-def without_file_columns(spec: BaselineSpec, dataset: ModelingDataset) -> BaselineSpec:
-    """The same baseline for a dataset without file columns, with a name and title of its own."""
-    names = [column.name for column in dataset.schema.columns]
     excluded_kinds = sorted(
-        {
-            f"{schema_column.kind}s"
-            for schema_column in spec.dataset.schema.columns
-            if schema_column.name not in names
-        }
+        {f"{column.kind}s" for column in dataset.schema.columns if column.name not in names}
     )
-    title = f"{spec.learner.title} without {join_names(excluded_kinds)}"
-    return BaselineSpec(
-        spec.learner, dataset, f"{spec.name}-without-files", {"title": title, "columns": names}
+    title = f"{plan.title} without {join_names(excluded_kinds)}"
+    return replace(
+        plan,
+        folder=plan.folder.with_name(f"{plan.folder.name}-without-files"),
+        columns=names,
+        extra_metadata={"title": title, "columns": list(names)},
     )
 
 
@@ -101,6 +94,8 @@ STAGE = Stage(
     "baseline",
     "Train the baselines.",
     baseline,
-    config_sections=(*TARGET_SECTIONS, "data", "clean", "model.kinds", "train.seed"),
+    config_sections=(
+        *TARGET_SECTIONS, "data", "clean", "model.kinds", "train.seed", "train.threads",
+    ),
     version=9,
-)
+)  # fmt: skip

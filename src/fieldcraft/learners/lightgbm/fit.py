@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ import lightgbm
 import numpy as np
 
 from fieldcraft.contracts import Encoded, InputFormat, Matrix, Output, State, TrainingJob
+from fieldcraft.core.parallel import available_cpus
 from fieldcraft.core.types import Array
 
 TIMED_ROUNDS = 3  # boosting rounds that are timed for each number of threads
@@ -154,7 +154,7 @@ def train_booster(
     dataset = lightgbm.Dataset(**train)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # LightGBM's, about its parameter aliases
-        threads = choose_thread_count(params, dataset)
+        threads = job.threads or choose_thread_count(params, dataset)
         booster = lightgbm.train(
             {**params, "num_threads": threads},
             dataset,
@@ -174,7 +174,7 @@ def choose_thread_count(params: dict[str, Any], dataset: lightgbm.Dataset) -> in
     While another program keeps a core busy, threads that wait for each other at every split can be
     many times slower than a single one (docs/log.md).
     """
-    threads = count_cores()
+    threads = available_cpus()
     best_seconds = time_boosting_round(params, dataset, threads)
     while threads > 1:
         seconds = time_boosting_round(params, dataset, threads // 2)
@@ -182,13 +182,6 @@ def choose_thread_count(params: dict[str, Any], dataset: lightgbm.Dataset) -> in
             break
         threads, best_seconds = threads // 2, seconds
     return threads
-
-
-def count_cores() -> int:
-    """Number of CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def time_boosting_round(params: dict[str, Any], dataset: lightgbm.Dataset, threads: int) -> float:
@@ -249,11 +242,18 @@ class EarlyStoppingCallback:
             EarlyStopException: training ends; LightGBM keeps the trees up to the best round.
         """
         self.validation_losses.append(state.evaluation_result_list[0][2])
-        if state.iteration % ROUNDS_PER_PROGRESS_UPDATE == 0:
-            self.job.on_progress(f"{self.prefix}tree {state.iteration:,}", None)
         best_iteration = int(np.argmin(self.validation_losses))
+        is_stopped = False
+        if state.iteration % ROUNDS_PER_PROGRESS_UPDATE == 0:
+            self.job.callbacks.on_progress(f"{self.prefix}tree {state.iteration:,}", None)
+            metrics = {
+                "validation_loss": self.validation_losses[-1],
+                "best_validation_loss": self.validation_losses[best_iteration],
+            }
+            is_stopped = self.job.callbacks.on_epoch_end(state.iteration + 1, metrics)
         # Raised in the last round too: LightGBM takes the best iteration from the exception.
         is_over_budget = self.budget is not None and time.monotonic() - self.start > self.budget
         is_out_of_patience = state.iteration - best_iteration >= self.job.options.patience
-        if is_over_budget or is_out_of_patience or state.iteration + 1 == state.end_iteration:
+        is_last = is_stopped or state.iteration + 1 == state.end_iteration
+        if is_over_budget or is_out_of_patience or is_last:
             raise lightgbm.callback.EarlyStopException(best_iteration, state.evaluation_result_list)

@@ -106,7 +106,7 @@ def search_penalty(
     start = time.monotonic()
     best_model, best_loss, n_waited = None, np.inf, 0
     for penalty in PENALTIES:
-        job.on_progress(f"penalty {penalty:g}", None)
+        job.callbacks.on_progress(f"penalty {penalty:g}", None)
         model = build_model(job, design_params, solve, penalty)
         loss = job.task.validation_loss(
             model.outputs(job.validation), job.validation_y, job.validation_weights

@@ -147,7 +147,7 @@ def fit_network(job: TrainingJob) -> NetworkModel:
     recipe = network.training_recipe(rows)
     settings = choose_training_settings(rows, job.options, recipe)
     context = TrainingContext(
-        job.seed, job.budget, job.checkpoint_folder, job.on_progress, job.device
+        job.seed, job.budget, job.checkpoint_folder, job.callbacks, job.device, job.threads
     )
     smoothing = job.options.label_smoothing
     if smoothing is None:

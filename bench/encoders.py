@@ -33,7 +33,7 @@ from fieldcraft.kinds.text.pretrained import load_text_encoder
 from fieldcraft.learners.network.fit import NetworkModel, TabmSize, build_network
 from fieldcraft.learners.network.options import NetworkOptions
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+DATA = Path(os.environ.get("FIELDCRAFT_DATA", Path(__file__).parents[2] / "shared" / "data"))
 TEXTS, PHOTOS, ROUNDS = 600, 2_000, 5
 SIDE_PIXELS = 32
 Work = Callable[[], object]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -33,7 +34,7 @@ from fieldcraft.core.config_edit import ConfigEdit
 from fieldcraft.data import file_cells
 from fieldcraft.project import project_file
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+DATA = Path(os.environ.get("FIELDCRAFT_DATA", Path(__file__).parents[2] / "shared" / "data"))
 ROOMS = ("bathroom", "bedroom", "frontal", "kitchen")
 NUMBERS = ("bedrooms", "bathrooms", "area_sqft", "zipcode")
 Edits = Sequence[ConfigEdit]

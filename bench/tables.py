@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-DATA = Path(__file__).parents[2] / "shared" / "data" / "tabular"
+DATA = (
+    Path(os.environ.get("FIELDCRAFT_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    / "tabular"
+)
 ADULT_COLUMN_NAMES = (
     "age,workclass,fnlwgt,education,education_num,marital_status,occupation,relationship,race,"
     "sex,capital_gain,capital_loss,hours_per_week,native_country,income"

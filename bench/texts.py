@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -33,7 +34,9 @@ from fieldcraft import load_bundle
 from fieldcraft.core.config_edit import ConfigEdit
 from fieldcraft.project import project_file
 
-DATA = Path(__file__).parents[2] / "shared" / "data" / "text"
+DATA = (
+    Path(os.environ.get("FIELDCRAFT_DATA", Path(__file__).parents[2] / "shared" / "data")) / "text"
+)
 RESAMPLES = 1_000
 REJECT_FRACTION = 0.05  # of the in-scope rows
 Array = npt.NDArray[np.float64]

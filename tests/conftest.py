@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,9 @@ from fieldcraft.project.folder import ProjectFolder
 from fieldcraft.stages import _workflows
 from fieldcraft.stages.init import InitRequest, init
 
-SHARED_DATA_FOLDER = Path(__file__).parents[2] / "shared" / "data"
+SHARED_DATA_FOLDER = Path(
+    os.environ.get("FIELDCRAFT_DATA", Path(__file__).parents[2] / "shared" / "data")
+)
 # A network small enough for a test: real training, a second or two.
 SMALL_MODEL = (
     ConfigEdit(("model", "trunk"), "mlp"),

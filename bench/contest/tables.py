@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
+DATA = Path(os.environ.get("FIELDCRAFT_DATA", Path(__file__).parents[3] / "shared" / "data"))
 DIGITS = "scikit-learn: digits"
 TARGET = "__target__"  # class number or value, for the peers
 

@@ -22,6 +22,7 @@ def test_empty_unnamed_columns_are_dropped_at_the_end_only() -> None:
     result = read_delimited_text(b"a,,b,,\n1,,2,,\n3,,4, ,\n", "t.csv")
     assert result.frame.columns == ["a", "column_2", "b"]
     assert result.notes == ("2 empty columns without a name ignored",)
+    assert read_delimited_text(b"a,,,\n1,,,\n3,,,\n", "t.csv").frame.columns == ["a"]
     assert read_delimited_text(b"a,b,\n1,2,\n3,4,x\n", "t.csv").frame.columns == [
         "a",
         "b",

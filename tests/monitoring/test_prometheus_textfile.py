@@ -34,8 +34,14 @@ def test_prometheus_parses_the_metrics(bundle: Bundle, tmp_path: Path) -> None:
     text = (tmp_path / "metrics.prom").read_text(encoding="utf-8")
     samples = {family.name: family.samples for family in text_string_to_metric_families(text)}
     assert set(samples) == {
-        f"fieldcraft_monitor_{name.removesuffix('_total')}"
-        for name in prometheus_textfile.METRIC_TYPE_AND_HELP
+        f"fieldcraft_monitor_{name}"
+        for name in (
+            "log_evidence",
+            "alarm_threshold",
+            "drift_distance",
+            "active_alerts",
+            "windows",
+        )
     }
     assert odd_name in {
         sample.labels["statistic"] for sample in samples["fieldcraft_monitor_log_evidence"]
@@ -48,7 +54,7 @@ def test_prometheus_parses_the_metrics(bundle: Bundle, tmp_path: Path) -> None:
     assert samples["fieldcraft_monitor_windows"][0].value == 1
 
 
-def test_each_sample_has_a_line(bundle: Bundle) -> None:
+def test_each_sample_has_a_line(bundle: Bundle, tmp_path: Path) -> None:
     monitor = DriftMonitor(bundle, MonitorSettings())
     monitor.n_windows = 3
     monitor.history = [
@@ -62,16 +68,18 @@ def test_each_sample_has_a_line(bundle: Bundle) -> None:
     }
     model = f'model="{bundle.model_id[:16]}"'
     limit = monitor.statistics["age|value"].detector.limits.log_level
-    figures = [
-        line for line in prometheus_textfile.format_metrics(monitor) if not line.startswith("#")
-    ]
-    assert figures == [
+    prometheus_textfile.write_metrics(tmp_path / "metrics.prom", monitor)
+    lines = (tmp_path / "metrics.prom").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line.startswith("# TYPE")][-1] == (
+        "# TYPE fieldcraft_monitor_windows_total counter"
+    )
+    assert [line for line in lines if not line.startswith("#")] == [
         f'fieldcraft_monitor_log_evidence{{{model},statistic="age"}} 2.5',
         f'fieldcraft_monitor_log_evidence{{{model},statistic="city"}} 0.5',
-        f"fieldcraft_monitor_alarm_threshold{{{model}}} {limit:g}",
+        f"fieldcraft_monitor_alarm_threshold{{{model}}} {limit!r}",
         f'fieldcraft_monitor_drift_distance{{{model},statistic="age"}} 0.5',
         f'fieldcraft_monitor_drift_distance{{{model},statistic="city"}} 0.125',
-        f'fieldcraft_monitor_active_alerts{{{model},type="data_quality"}} 1',
-        f'fieldcraft_monitor_active_alerts{{{model},type="drift"}} 2',
-        f"fieldcraft_monitor_windows_total{{{model}}} 3",
+        f'fieldcraft_monitor_active_alerts{{{model},type="data_quality"}} 1.0',
+        f'fieldcraft_monitor_active_alerts{{{model},type="drift"}} 2.0',
+        f"fieldcraft_monitor_windows_total{{{model}}} 3.0",
     ]

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from fieldcraft.bundle.runtime import Bundle, load_bundle
 from fieldcraft.monitoring.monitor import PREDICTION_COLUMN, DriftMonitor
-from fieldcraft.monitoring.prometheus_textfile import format_metrics
+from fieldcraft.monitoring.prometheus_textfile import MonitorCollector
 from fieldcraft.monitoring.seasonality import SLOT_WARMUP, SeasonTracker
 from fieldcraft.monitoring.windows import MonitoringWindow, predict_window
 from fieldcraft.project.folder import ProjectFolder
@@ -85,7 +85,10 @@ def test_nights_are_no_drift_with_seasonality(bundle: Bundle) -> None:
     assert "age, same time of the day" in render_monitoring_report(
         seasonal, {**RESULT, "active_alerts": new_alerts}
     )
-    assert any("same time of the day" in line for line in format_metrics(seasonal))
+    samples = [
+        sample for metric in MonitorCollector(seasonal).collect() for sample in metric.samples
+    ]
+    assert any("same time of the day" in sample.labels.get("statistic", "") for sample in samples)
 
 
 def test_a_slot_is_compared_after_two_windows_and_500_rows() -> None:

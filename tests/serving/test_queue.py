@@ -24,6 +24,16 @@ def test_a_batch_takes_all_waiting_requests_up_to_the_limits() -> None:
     assert asyncio.run(batch_sizes()) == [3, 1, 1, 1]
 
 
+def test_a_batch_may_be_as_large_as_its_limit() -> None:
+    async def batch_sizes() -> list[int]:
+        queue = RequestQueue(ServerLimits(max_batch_requests=9, max_batch_bytes=10))
+        for size in (5, 5, 1):
+            queue.enqueue(pending_request(b"x" * size))
+        return [len(await queue.next_batch()) for _ in range(2)]
+
+    assert asyncio.run(batch_sizes()) == [2, 1]
+
+
 def test_a_batch_does_not_wait_for_more() -> None:
     async def first() -> int:
         queue = RequestQueue(ServerLimits())

@@ -17,11 +17,17 @@ from fieldcraft.project.settings import DeploySettings
 
 LATENCY_CALLS = 30  # with one row each
 MEMORY_SCRIPT = """
-import resource, sys
+import sys
 from fieldcraft.bundle.runtime import load_bundle
 import polars as pl
 load_bundle(sys.argv[1]).predict(pl.read_parquet(sys.argv[2]))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+if sys.platform == "win32":
+    import psutil
+    print(psutil.Process().memory_info().peak_wset)
+else:
+    import resource
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(peak if sys.platform == "darwin" else 1024 * peak)  # kibibytes on Linux
 """
 # Title and unit of each measured value; its limit is the setting ``max_<name>``.
 LIMIT_TITLES = {
@@ -87,5 +93,4 @@ def measure_peak_memory_mb(bundle: Path, frame: pl.DataFrame) -> float:
         )  # fmt: skip
     finally:
         sample_path.unlink()
-    # ru_maxrss is in kilobytes on Linux and in bytes on macOS.
-    return int(completed.stdout) / 1e3 if sys.platform != "darwin" else int(completed.stdout) / 1e6
+    return int(completed.stdout) / 1e6

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from PIL import Image
 
 from fieldcraft.core.errors import DataError
 from fieldcraft.data.blocks.base import InMemoryBlocks, ReadOptions, TableBlocks
-from fieldcraft.data.blocks.read import ConcatenatedBlocks, open_blocks
+from fieldcraft.data.blocks.read import ConcatenatedBlocks, file_stamps, open_blocks
 from fieldcraft.data.read import read_table
 
 FRAME = pl.DataFrame({"a": range(60), "b": [f"w{i}" for i in range(60)]})
@@ -77,6 +78,25 @@ def test_blocks_of_any_table_make_the_table(
     assert isinstance(blocks, blocks_type)
     assert len(blocks.sizes) > 1
     assert concat_blocks(blocks).equals(read_table(source).frame)
+
+
+def test_a_folder_with_a_single_file_is_that_file(tmp_path: Path) -> None:
+    FRAME.write_csv(tmp_path / "t.csv")
+    blocks = open_blocks(tmp_path, ReadOptions(100), tmp_path.parent / "scratch")
+    assert not isinstance(blocks, ConcatenatedBlocks | InMemoryBlocks)
+    assert concat_blocks(blocks).equals(read_table(tmp_path / "t.csv").frame)
+
+
+def test_the_stamps_of_a_folder_change_with_each_of_its_images(tmp_path: Path) -> None:
+    for name in ("cats/1.png", "dogs/2.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    before = file_stamps(tmp_path)
+    assert sorted(path for path, *_ in before) == sorted(map(str, tmp_path.rglob("*.png")))
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "dogs/2.png")
+    after = file_stamps(tmp_path)
+    changed = {old[0] for old, new in zip(before, after, strict=True) if old != new}
+    assert changed == {str(tmp_path / "dogs/2.png")}
 
 
 def test_rejected_lines_name_their_file(tmp_path: Path) -> None:

@@ -27,3 +27,10 @@ def test_nothing_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     sys.modules.pop("this", None)
     extras.require_extra("odd")
     assert "this" not in sys.modules
+
+
+def test_prediction_needs_one_package_of_an_extra() -> None:
+    extras.require_package("pillow", "PIL")
+    with pytest.raises(MissingExtraError, match="package 'pillows'") as caught:
+        extras.require_package("pillows", "nowhere_to_be_found")
+    assert caught.value.hint == "install it: pip install pillows"

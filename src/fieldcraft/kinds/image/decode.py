@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fieldcraft.core.errors import DataError
-from fieldcraft.core.extras import require_extra
+from fieldcraft.core.extras import require_package
 from fieldcraft.core.types import Array
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def open_image(data: bytes) -> Image:
     Raises:
         DataError: it is not a photo, or has too many pixels.
     """
-    require_extra("image")
+    require_package("pillow", "PIL")  # all that prediction needs of the extra `image`
     from PIL import Image
 
     try:

@@ -64,7 +64,7 @@ def build_augmentation(name: str, side: int) -> ImageTransform:
     }
     if name in builtin:
         return builtin[name]
-    require_extra("train")
+    require_extra("image")
     from kornia import augmentation
     from kornia.augmentation.auto import RandAugment
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from captum.attr import IntegratedGradients
 from torch import Tensor, nn
 
 from fieldcraft.contracts import Output, Tensors
@@ -84,6 +83,8 @@ def compute_token_gradients(
     logit minus the mean logit, since softmax depends on differences only. Special tokens keep their
     embeddings along the path.
     """
+    from captum.attr import IntegratedGradients  # of the extra `text`, as the nets that get here
+
     embedding_layers = find_embedding_layers(net.body)
     is_special = find_special_tokens(net, inputs[INPUT_NAME][0])
 

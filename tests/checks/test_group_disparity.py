@@ -54,6 +54,7 @@ def test_means_of_regression_targets_are_compared() -> None:
     assert look(amount, "regression") == []
     (finding,) = look(amount + 8 * (GROUP == "m"), "regression")
     assert "the mean of y differs by sex" in finding.title
+    assert "%" not in finding.title  # a value, not a proportion
 
 
 def test_numbers_are_grouped_by_quartile() -> None:

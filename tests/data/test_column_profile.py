@@ -26,6 +26,7 @@ def test_counts_of_rows_missing_values_and_distinct_values() -> None:
 
 
 def test_equally_frequent_values_are_in_alphabetical_order() -> None:
+    assert len(make_profile(*"abcdefg").most_common()) == 5
     assert make_profile("c", "a", "b", "a", "c").most_common(2) == [("a", 2), ("c", 2)]
 
 

@@ -44,6 +44,15 @@ def write_metrics(path: Path, version: str = VERSION, good: int = 90) -> str:
     return str(path)
 
 
+def test_a_single_request_that_failed_is_all_of_them(tmp_path: Path) -> None:
+    metrics = ServerMetrics()
+    metrics.model_info.labels("shop", VERSION).set(1)
+    metrics.requests.labels("shop", "overloaded", "503").inc()
+    (tmp_path / "metrics").write_bytes(metrics.to_text())
+    summary = scrape_metrics(str(tmp_path / "metrics"), VERSION).summarize()
+    assert (summary["requests"], summary["server_error_fraction"]) == (1, 1.0)
+
+
 def test_requests_errors_and_latency_of_a_version_are_summarized(tmp_path: Path) -> None:
     summary = scrape_metrics(write_metrics(tmp_path / "metrics"), VERSION).summarize()
     assert summary["requests"] == 100

@@ -50,6 +50,13 @@ def test_a_plain_file_is_not_copied(tmp_path: Path) -> None:
     assert not (tmp_path / "s").exists()
 
 
+def test_a_character_that_is_cut_off_at_the_end_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes("a,b\n1,2\n".encode("utf-16") + b"\x33")
+    copy = utf8_copy(path, SourceLocation(str(path)), tmp_path / "s")
+    assert copy.read_text(encoding="utf-8-sig") == "a,b\n1,2\n\N{REPLACEMENT CHARACTER}"
+
+
 def test_a_copy_is_made_once(tmp_path: Path) -> None:
     path = tmp_path / "t.csv.gz"
     path.write_bytes(gzip.compress(b"a,b\n"))

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,12 @@ import pytest
 
 from fieldcraft.core import files
 from fieldcraft.core.config_edit import ConfigEdit
-from fieldcraft.core.errors import BlockedByFindingsError, PluginError, ProjectError
+from fieldcraft.core.errors import (
+    BlockedByFindingsError,
+    PluginError,
+    ProjectError,
+    RunCancelledError,
+)
 from fieldcraft.fit import trainer
 from fieldcraft.fit.compute import ComputeConfig
 from fieldcraft.ledger.records import Finding
@@ -279,3 +285,50 @@ def test_a_run_killed_during_training_resumes_with_the_same_metrics(
     assert Ledger(killed.ledger_path).last("step_completed", "train") is None
     _pipeline.run_steps(killed, _workflows.NullCallbacks(), until="evaluate")
     assert read_metrics(killed) == read_metrics(unbroken)
+
+
+class CancellingCallbacks(_workflows.NullCallbacks):
+    """Cancel the run at the end of an epoch, by the flag or by Ctrl+C."""
+
+    def __init__(self, epoch: int, interrupt: bool) -> None:
+        self.epoch, self.interrupt, self.cancelled = epoch, interrupt, False
+
+    def on_epoch_end(self, step: str, epoch: int, metrics: Mapping[str, float]) -> bool:
+        if step == "train" and epoch == self.epoch:
+            if self.interrupt:
+                raise KeyboardInterrupt
+            self.cancelled = True
+        return False
+
+    def is_cancelled(self) -> bool:
+        return self.cancelled
+
+
+@pytest.mark.parametrize("interrupt", [False, True])
+def test_a_cancelled_step_is_in_the_ledger_and_resumes(
+    project: ProjectFolder, interrupt: bool
+) -> None:
+    expected: type[BaseException] = KeyboardInterrupt if interrupt else RunCancelledError
+    with pytest.raises(expected) as caught:
+        _pipeline.run_steps(project, CancellingCallbacks(2, interrupt), until="train")
+    if not interrupt:
+        assert "resume" in caught.value.hint  # type: ignore[attr-defined]
+    ledger = Ledger(project.ledger_path)
+    cancelled = ledger.last("step_cancelled", "train")
+    assert cancelled is not None
+    assert cancelled.body["seconds"] > 0
+    assert ledger.last("step_completed", "train") is None
+    assert list(project.root.glob("runs/train/*.partial/network/0/checkpoints/*.safetensors"))
+    assert run_recorded(project, until="train").ran_steps == ["train"]
+    assert ledger.last("step_completed", "train") is not None
+
+
+def test_a_callback_stops_a_training_and_the_run_goes_on(project: ProjectFolder) -> None:
+    class Stop(_workflows.NullCallbacks):
+        def on_epoch_end(self, step: str, epoch: int, metrics: Mapping[str, float]) -> bool:
+            return step == "train" and epoch == 2
+
+    outcome = _pipeline.run_steps(project, Stop(), until="evaluate")
+    model = files.read_json(next(outcome.folders["train"].glob("network/0/model.json")))
+    assert len(model["learning_curves"]["train_losses"]) == 2
+    assert "evaluate" in outcome.folders

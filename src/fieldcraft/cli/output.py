@@ -257,6 +257,8 @@ def format_entry(entry: dict[str, Any]) -> str:
         return f"opened the test set, opening {body['opening_number']}: {body['reason']}"
     if entry["kind"] == "step_completed":
         return f"completed in {body['seconds']:.1f} s"
+    if entry["kind"] == "step_cancelled":
+        return f"cancelled after {body['seconds']:.1f} s"
     if entry["kind"] == "final_evaluation":
         model_id = body["model_id"][:DIGEST_PREFIX_CHARS]
         return f"metrics on {body['rows']:,} test rows, model {model_id}"

@@ -112,6 +112,10 @@ class ProgressDisplay:
         """A training has finished an epoch, and goes on."""
         return False
 
+    def is_cancelled(self) -> bool:
+        """The run goes on."""
+        return False
+
     def on_step_end(self, step: str, seconds: float, summary: dict[str, Any]) -> None:
         """A step is completed."""
         self.expected_seconds.pop(step, None)

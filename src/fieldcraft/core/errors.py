@@ -6,6 +6,7 @@ FieldcraftError
 │   └── InputError          invalid input of an estimator; also a ValueError, as in scikit-learn
 ├── BlockedByFindingsError  a finding of severity "error" blocks the run
 ├── TrainingError           a model that cannot be trained
+├── RunCancelledError       a run that was cancelled; the next one resumes
 ├── SealError               the sealed test set
 ├── LedgerError             the ledger
 ├── BundleError             a bundle that cannot be written, trusted or run
@@ -66,6 +67,10 @@ class BlockedByFindingsError(FieldcraftError):
 
 class TrainingError(FieldcraftError):
     """A model cannot be trained on these rows or with these settings."""
+
+
+class RunCancelledError(FieldcraftError):
+    """A run was cancelled; the next one resumes where it stopped."""
 
 
 class SealError(FieldcraftError):

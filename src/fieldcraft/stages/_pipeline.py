@@ -22,6 +22,7 @@ from fieldcraft.core.errors import (
     DataError,
     PluginError,
     ProjectError,
+    RunCancelledError,
     did_you_mean,
 )
 from fieldcraft.core.executor import make_executor
@@ -87,6 +88,9 @@ class RunCallbacks(Protocol):
 
     def on_epoch_end(self, step: str, epoch: int, metrics: Mapping[str, float]) -> bool:
         """A training has finished an epoch; True stops it."""
+
+    def is_cancelled(self) -> bool:
+        """Whether the run is to end; asked whenever a step reports progress."""
 
     def on_step_end(self, step: str, seconds: float, summary: Json) -> None:
         """A step has finished."""
@@ -290,6 +294,7 @@ def run_step(
     # The partial folder of an interrupted run is kept: stages resume from what is in it.
     partial_folder.mkdir(parents=True, exist_ok=True)
     records: list[tuple[str, Json]] = []
+    step_callbacks = StepCallbacks(step.name, callbacks)
     context = StageContext(
         project=project,
         settings=settings,
@@ -297,11 +302,11 @@ def run_step(
         out=partial_folder,
         previous=latest_folders(project).get(step.name),
         log_record=lambda kind, body: records.append((kind, body)),
-        on_progress=lambda message, fraction: callbacks.on_progress(step.name, message, fraction),
-        on_epoch_end=lambda epoch, metrics: callbacks.on_epoch_end(step.name, epoch, metrics),
+        on_progress=step_callbacks.on_progress,
+        on_epoch_end=step_callbacks.on_epoch_end,
         executor=make_executor(settings.train.workers),
     )
-    with use_base_folder(project.root):
+    with use_base_folder(project.root), recorded_cancellation(project, step, key):
         summary = stage.run(context)
     seconds = round(time.monotonic() - start, 3)
     result = {"summary": summary, "records": records, "seconds": seconds}
@@ -312,6 +317,49 @@ def run_step(
     record_done(project, step, key, folder, result)
     run_result.summaries[step.name] = summary
     callbacks.on_step_end(step.name, seconds, summary)
+
+
+@dataclass(frozen=True)
+class StepCallbacks:
+    """The callbacks of a run for one of its steps; they raise once the run is cancelled."""
+
+    step: str
+    callbacks: RunCallbacks
+
+    def on_progress(self, message: str, fraction: float | None) -> None:
+        """Report progress."""
+        self.raise_if_cancelled()
+        self.callbacks.on_progress(self.step, message, fraction)
+
+    def on_epoch_end(self, epoch: int, metrics: Mapping[str, float]) -> bool:
+        """Report an epoch; True stops the training."""
+        self.raise_if_cancelled()
+        return self.callbacks.on_epoch_end(self.step, epoch, metrics)
+
+    def raise_if_cancelled(self) -> None:
+        """End the step if the run is cancelled.
+
+        Raises:
+            RunCancelledError: the run is cancelled.
+        """
+        if self.callbacks.is_cancelled():
+            raise RunCancelledError(
+                "the run was cancelled",
+                detail=f"in the step {self.step!r}",
+                hint="run again to resume where it stopped",
+            )
+
+
+@contextmanager
+def recorded_cancellation(project: ProjectFolder, step: Step, key: str) -> Iterator[None]:
+    """Record in the ledger that a step was cancelled, by its callbacks or by Ctrl+C."""
+    start = time.monotonic()
+    try:
+        yield
+    except (KeyboardInterrupt, RunCancelledError):
+        body = {"seconds": round(time.monotonic() - start, 3)}
+        Ledger(project.ledger_path).append([("step_cancelled", step.name, key, body)])
+        raise
 
 
 def record_done(

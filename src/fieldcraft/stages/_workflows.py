@@ -29,6 +29,10 @@ class NullCallbacks:
         """A training has finished an epoch, and goes on."""
         return False
 
+    def is_cancelled(self) -> bool:
+        """The run goes on."""
+        return False
+
     def on_step_end(self, step: str, seconds: float, summary: Json) -> None:
         """A step has finished."""
 

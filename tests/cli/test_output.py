@@ -24,6 +24,7 @@ METRIC_RECORD = {"value": 0.81234, "low": 0.7, "high": 0.9, "model": "linear", "
             "opened the test set, opening 2: why",
         ),
         ("step_completed", {"seconds": 1.25}, "completed in 1.2 s"),
+        ("step_cancelled", {"seconds": 2.0}, "cancelled after 2.0 s"),
         (
             "final_evaluation",
             {"rows": 99, "model_id": "a" * 64},

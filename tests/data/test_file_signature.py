@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import bz2
 import io
+import lzma
 import sqlite3
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
+from PIL import Image
 
 from fieldcraft.data.file_signature import HEAD_BYTES, detect_format
 
@@ -46,6 +50,26 @@ def test_real_files_of_other_programs_are_detected(tmp_path: Path) -> None:
         "s": "an SQLite database",
         "t": "a tar archive",
     }
+
+
+@pytest.mark.parametrize("name", ["PNG", "JPEG", "GIF"])
+def test_images_are_detected(name: str) -> None:
+    stream = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(stream, name)
+    known = detect_format(stream.getvalue()[:HEAD_BYTES])
+    assert known is not None
+    assert known.description == f"a {name} image"
+
+
+@pytest.mark.parametrize(
+    ("compress", "description"), [(lzma.compress, "an XZ file"), (bz2.compress, "a bzip2 file")]
+)
+def test_compressed_files_are_detected(
+    compress: Callable[[bytes], bytes], description: str
+) -> None:
+    known = detect_format(compress(b"a,b\n1,2\n"))
+    assert known is not None
+    assert known.description == description
 
 
 @pytest.mark.parametrize("head", [b"", b"a,b\n1,2\n", "ä;ö\n".encode(), b"PK,name\n1,x\n"])

@@ -213,7 +213,7 @@ def test_groups_of_numbers_are_quartiles_whose_edges_are_stored() -> None:
 def test_without_labels_there_is_no_alarm() -> None:
     status = performance.detect_degradation(np.zeros(0), REFERENCE)
     assert (status.n_rows, status.mean_loss, status.low, status.high) == (0, None, 0, 1)
-    assert not status.is_degraded
+    assert (status.log_e_value, status.is_degraded) == (0, False)
 
 
 def test_the_expected_accuracy_is_the_mean_confidence() -> None:

@@ -79,6 +79,7 @@ def test_serial_correlation_is_the_correlation_at_lag_one() -> None:
     result = serial_correlation(values)
     assert result.variance_fraction == pytest.approx(products / (centred**2).sum())
     assert serial_correlation(-values) == result
+    assert serial_correlation(values / 2**20) == result  # whatever the unit
     assert serial_correlation(values + 7).variance_fraction == pytest.approx(
         result.variance_fraction
     )

@@ -48,6 +48,11 @@ def fail(kind: str, callbacks: JobCallbacks) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def ignores_interrupts(_: None, callbacks: JobCallbacks) -> bool:
+    """Whether Ctrl+C ends this process."""
+    return signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
 class UnpicklableError(Exception):
     """An error that holds what cannot be pickled."""
 
@@ -150,6 +155,11 @@ def test_an_exception_of_a_callback_ends_all_jobs(executor: Executor, tmp_path: 
         if int(path.name) != os.getpid():
             with pytest.raises(ProcessLookupError):
                 os.kill(int(path.name), 0)
+
+
+def test_an_interrupt_ends_the_other_processes_through_this_one() -> None:
+    assert list(ProcessPoolExecutor(1).map(ignores_interrupts, make_jobs([None]))) == [True]
+    assert list(InProcessExecutor().map(ignores_interrupts, make_jobs([None]))) == [False]
 
 
 def test_the_specification_is_made_when_the_job_starts() -> None:

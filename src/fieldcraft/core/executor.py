@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import signal
 import traceback
 from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -229,6 +230,8 @@ def serve_jobs(connection: Connection, function: Callable[..., Any]) -> None:
 
     If the process of the executor ends, the next message fails, and this process ends too.
     """
+    # Ctrl+C reaches all processes of a terminal; the process of the executor ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     callbacks = RemoteCallbacks(connection)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         for spec in iter_messages(connection):

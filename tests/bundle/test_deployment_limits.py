@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -92,23 +93,18 @@ def test_latency_is_the_median_over_thirty_calls_of_one_row(
     assert [rows.rows() for rows in predicted_rows] == [frame[i % 7].rows() for i in range(30)]
 
 
-@pytest.mark.parametrize(("platform", "megabytes"), [("linux", 123.456), ("darwin", 0.123456)])
-def test_peak_memory_is_converted_from_the_unit_of_the_system(
-    platform: str, megabytes: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_peak_memory_is_that_of_a_process_that_predicts_a_thousand_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heights: list[int] = []
 
     def run(command: list[str], **options: object) -> SimpleNamespace:
         heights.append(pl.read_parquet(command[-1]).height)
-        return SimpleNamespace(stdout="123456\n")
+        return SimpleNamespace(stdout="123456000\n")
 
     monkeypatch.setattr(subprocess, "run", run)
-    monkeypatch.setattr(
-        deployment_limits, "sys", SimpleNamespace(platform=platform, executable="python")
-    )
-    assert (
-        measure_peak_memory_mb(tmp_path / "bundle", pl.DataFrame({"a": range(5_000)})) == megabytes
-    )
+    frame = pl.DataFrame({"a": range(5_000)})
+    assert measure_peak_memory_mb(tmp_path / "bundle", frame) == 123.456
     assert heights == [1_000]
     assert list(tmp_path.iterdir()) == []
 
@@ -119,3 +115,14 @@ def test_a_bundle_that_cannot_predict_leaves_no_sample_behind(
     with pytest.raises(subprocess.CalledProcessError, match="non-zero exit status"):
         measure_peak_memory_mb(tmp_path / "bundle", frame)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_script_prints_the_peak_in_bytes() -> None:
+    """A megabyte more in the process is a megabyte more in the measurement, not a thousandth."""
+    end = deployment_limits.MEMORY_SCRIPT.split("predict(pl.read_parquet(sys.argv[2]))")[1]
+    peaks = []
+    for megabytes in (1, 201):
+        script = f"import sys\nfilled = b'x' * {megabytes * 10**6}\n{end}"
+        command = [sys.executable, "-c", script]
+        peaks.append(int(subprocess.run(command, capture_output=True, check=True).stdout))
+    assert peaks[1] - peaks[0] == pytest.approx(200e6, rel=0.05)

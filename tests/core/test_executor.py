@@ -83,6 +83,12 @@ class RecordingCallbacks(NullJobCallbacks):
         return epoch == self.last_epoch
 
 
+@pytest.fixture(autouse=True)
+def importable_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let other processes import this module, whatever pytest was started by."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+
+
 EXECUTORS = [InProcessExecutor(), ProcessPoolExecutor(2)]
 
 

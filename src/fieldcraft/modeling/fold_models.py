@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from threadpoolctl import threadpool_limits
 
 from fieldcraft.bundle.encoder_set import EncoderSet, load_state, save_state
 from fieldcraft.contracts import Encoded, FittedModel, Learner, ModelSpec, Task, TrainingJob
@@ -138,6 +137,8 @@ class FoldFitter:
 
     def __call__(self, spec: FitSpec, callbacks: JobCallbacks) -> None:
         """Fit one fold and save the fold model; an interrupted fit resumes from its checkpoint."""
+        from threadpoolctl import threadpool_limits  # not installed where models only predict
+
         base_folder = use_base_folder(self.source.base_folder) if self.source else nullcontext()
         with base_folder, threadpool_limits(spec.threads):
             dataset = self.dataset(spec.columns)

@@ -110,7 +110,7 @@ def test_a_missing_library_is_an_error_with_the_install_command(
     with pytest.raises(MissingExtraError, match="not installed") as error:
         build_augmentation("random_resized_crop", SIDE)
     assert error.value.detail == "missing: kornia"
-    assert "fieldcraft[train]" in error.value.hint
+    assert "fieldcraft[image]" in error.value.hint
     assert build_augmentation("horizontal_flip", SIDE) is not None
 
 

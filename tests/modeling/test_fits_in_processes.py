@@ -26,7 +26,7 @@ from fieldcraft.project.folder import ProjectFolder
 from fieldcraft.stages import _workflows
 from tests.callbacks import TestCallbacks
 
-NETWORK = {"trunk": "mlp", "layers": [8], "epochs": 5, "patience": 5}
+NETWORK: dict[str, Any] = {"trunk": "mlp", "layers": [8], "epochs": 5, "patience": 5}
 
 
 @pytest.fixture(scope="module")
@@ -85,15 +85,15 @@ def test_fits_resume_after_a_process_of_the_pool_was_killed(
         run_fits(source, tmp_path / "killed", ProcessPoolExecutor(2), Killer())
     assert list((tmp_path / "killed").glob("network/*/checkpoints/checkpoint.safetensors"))
     assert not (tmp_path / "killed" / "network" / "model.json").exists()
-    first_epochs: list[int] = []
+    epochs: list[int] = []
 
-    class FirstEpochs(NullJobCallbacks):
+    class CountedEpochs(NullJobCallbacks):
         def on_epoch_end(self, epoch: int, metrics: Mapping[str, float]) -> bool:
-            first_epochs.append(epoch)
+            epochs.append(epoch)
             return False
 
-    resumed = run_fits(source, tmp_path / "killed", ProcessPoolExecutor(2), FirstEpochs())
-    assert first_epochs[0] > 1  # from the checkpoint, not from the beginning
+    resumed = run_fits(source, tmp_path / "killed", ProcessPoolExecutor(2), CountedEpochs())
+    assert 0 < len(epochs) < 5 * NETWORK["epochs"]  # some from a checkpoint, not all from the start
     assert resumed == run_fits(source, tmp_path / "whole", InProcessExecutor())
 
 

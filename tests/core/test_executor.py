@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from fieldcraft.core.callbacks import JobCallbacks, NullJobCallbacks
@@ -18,7 +21,7 @@ from fieldcraft.core.executor import (
     Executor,
     InProcessExecutor,
     Job,
-    ProcessPoolExecutor,
+    MultiProcessExecutor,
     choose_affinity,
 )
 
@@ -41,6 +44,8 @@ def fail(kind: str, callbacks: JobCallbacks) -> None:
     """End in one of several bad ways, at once or after a checkpoint."""
     if kind == "expected":
         raise DataError("rows are missing", detail="0 rows", hint="add rows")
+    if kind == "truncated":
+        raise EOFError("a file ended too early")
     if kind == "unexpected":
         raise ZeroDivisionError("division by zero")
     if kind == "unpicklable":
@@ -89,7 +94,7 @@ def importable_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
 
 
-EXECUTORS = [InProcessExecutor(), ProcessPoolExecutor(2)]
+EXECUTORS = [InProcessExecutor(), MultiProcessExecutor(2)]
 
 
 def make_jobs(specs: list[Any], callbacks: JobCallbacks | None = None) -> list[Job[Any]]:
@@ -106,7 +111,7 @@ def test_results_come_in_the_order_of_the_jobs(executor: Executor) -> None:
 
 
 def test_jobs_run_in_other_processes() -> None:
-    results = ProcessPoolExecutor(2).map(square, make_jobs(list(range(6))))
+    results = MultiProcessExecutor(2).map(square, make_jobs(list(range(6))))
     processes = {process for _, process in results}
     assert os.getpid() not in processes
     assert 1 <= len(processes) <= 2
@@ -132,19 +137,22 @@ def test_an_error_of_a_job_is_raised(executor: Executor) -> None:
     assert caught.value.hint == "add rows"
     with pytest.raises(ZeroDivisionError, match="division by zero"):
         list(executor.map(fail, make_jobs(["unexpected"])))
+    # Not taken for the end of a process.
+    with pytest.raises(EOFError, match="a file ended too early"):
+        list(executor.map(fail, make_jobs(["truncated"])))
 
 
 def test_an_unexpected_error_of_another_process_shows_where_it_was_raised() -> None:
     with pytest.raises(ZeroDivisionError) as caught:
-        list(ProcessPoolExecutor(1).map(fail, make_jobs(["unexpected"])))
+        list(MultiProcessExecutor(1).map(fail, make_jobs(["unexpected"])))
     assert any("in fail" in note for note in caught.value.__notes__)
     with pytest.raises(RuntimeError, match="UnpicklableError"):
-        list(ProcessPoolExecutor(1).map(fail, make_jobs(["unpicklable"])))
+        list(MultiProcessExecutor(1).map(fail, make_jobs(["unpicklable"])))
 
 
 def test_a_killed_process_is_an_error_with_a_hint() -> None:
     with pytest.raises(TrainingError, match="ended before its work was done") as caught:
-        list(ProcessPoolExecutor(2).map(fail, make_jobs(["killed"])))
+        list(MultiProcessExecutor(2).map(fail, make_jobs(["killed"])))
     assert caught.value.detail == "exit code -9"
     assert "resume" in caught.value.hint
 
@@ -164,8 +172,28 @@ def test_an_exception_of_a_callback_ends_all_jobs(executor: Executor, tmp_path: 
 
 
 def test_an_interrupt_ends_the_other_processes_through_this_one() -> None:
-    assert list(ProcessPoolExecutor(1).map(ignores_interrupts, make_jobs([None]))) == [True]
+    assert list(MultiProcessExecutor(1).map(ignores_interrupts, make_jobs([None]))) == [True]
     assert list(InProcessExecutor().map(ignores_interrupts, make_jobs([None]))) == [False]
+
+
+def test_processes_end_when_that_of_the_executor_is_killed(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from tests.core.test_executor import *;"
+        f"list(MultiProcessExecutor(2).map(wait_forever, make_jobs([Path({str(tmp_path)!r})] * 2)))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2]) as parent:
+        wait_until(lambda: len(list(tmp_path.iterdir())) == 2)
+        parent.kill()
+    for path in tmp_path.iterdir():
+        wait_until(lambda pid=int(path.name): not psutil.pid_exists(pid))  # type: ignore[misc]
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait until something holds, and fail if it does not."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_the_specification_is_made_when_the_job_starts() -> None:
@@ -179,12 +207,12 @@ def test_the_specification_is_made_when_the_job_starts() -> None:
     jobs = [Job(lambda: 1 + len(done), Finish()) for _ in range(3)]
     assert list(InProcessExecutor().map(count_epochs, jobs)) == [1, 2, 3]
     done.clear()
-    assert list(ProcessPoolExecutor(1).map(count_epochs, jobs)) == [1, 2, 3]
+    assert list(MultiProcessExecutor(1).map(count_epochs, jobs)) == [1, 2, 3]
 
 
 def test_a_process_prefers_jobs_that_share_its_cache() -> None:
     jobs = [Job(partial(int, n), affinity=affinity) for n, affinity in enumerate("aabab")]
-    results = ProcessPoolExecutor(2).map(square, jobs)
+    results = MultiProcessExecutor(2).map(square, jobs)
     assert [number for number, _ in results] == [0, 1, 4, 9, 16]
     assert choose_affinity("aabab", "b", ()) == 2
     assert choose_affinity("aabab", "c", {"a"}) == 2

@@ -13,7 +13,7 @@ import pytest
 from fieldcraft.core import catalog, files
 from fieldcraft.core.callbacks import JobCallbacks, NullJobCallbacks
 from fieldcraft.core.errors import TrainingError
-from fieldcraft.core.executor import Executor, InProcessExecutor, ProcessPoolExecutor
+from fieldcraft.core.executor import Executor, InProcessExecutor, MultiProcessExecutor
 from fieldcraft.modeling.fold_models import (
     DatasetSource,
     FoldFitter,
@@ -62,7 +62,7 @@ def test_a_pool_of_processes_gives_the_same_bytes(source: DatasetSource, tmp_pat
     learners = ("rule", "linear", "lightgbm", "network")
     callbacks = TestCallbacks()
     alone = run_fits(source, tmp_path / "alone", InProcessExecutor(), learners=learners)
-    pool = run_fits(source, tmp_path / "pool", ProcessPoolExecutor(2), callbacks, learners)
+    pool = run_fits(source, tmp_path / "pool", MultiProcessExecutor(2), callbacks, learners)
     assert len(alone) > 4 * 5 * 3
     assert alone.keys() == pool.keys()
     assert [name for name in alone if alone[name] != pool[name]] == []
@@ -82,7 +82,7 @@ def test_fits_resume_after_a_process_of_the_pool_was_killed(
             return False
 
     with pytest.raises(TrainingError, match="ended before its work was done"):
-        run_fits(source, tmp_path / "killed", ProcessPoolExecutor(2), Killer())
+        run_fits(source, tmp_path / "killed", MultiProcessExecutor(2), Killer())
     assert list((tmp_path / "killed").glob("network/*/checkpoints/checkpoint.safetensors"))
     assert not (tmp_path / "killed" / "network" / "model.json").exists()
     epochs: list[int] = []
@@ -92,7 +92,7 @@ def test_fits_resume_after_a_process_of_the_pool_was_killed(
             epochs.append(epoch)
             return False
 
-    resumed = run_fits(source, tmp_path / "killed", ProcessPoolExecutor(2), CountedEpochs())
+    resumed = run_fits(source, tmp_path / "killed", MultiProcessExecutor(2), CountedEpochs())
     assert 0 < len(epochs) < 5 * NETWORK["epochs"]  # some from a checkpoint, not all from the start
     assert resumed == run_fits(source, tmp_path / "whole", InProcessExecutor())
 

@@ -77,7 +77,7 @@ class InProcessExecutor:
         return starmap(function, ((job.make_spec(), job.callbacks) for job in jobs))
 
 
-class ProcessPoolExecutor:
+class MultiProcessExecutor:
     """Runs jobs in several processes.
 
     The processes are started anew (spawned), not forked: a fork would copy the state of the thread
@@ -120,11 +120,11 @@ class ProcessPoolExecutor:
 
 def make_executor(n_workers: int) -> Executor:
     """An executor that runs this many jobs at the same time."""
-    return ProcessPoolExecutor(n_workers) if n_workers > 1 else InProcessExecutor()
+    return MultiProcessExecutor(n_workers) if n_workers > 1 else InProcessExecutor()
 
 
 class _PoolRun:
-    """One call of `ProcessPoolExecutor.map`."""
+    """One call of `MultiProcessExecutor.map`."""
 
     def __init__(self, function: Callable[..., Any], jobs: Sequence[Job[Any]]) -> None:
         self.function, self.jobs = function, jobs
@@ -221,8 +221,15 @@ class RemoteCallbacks:
         return bool(self._call("on_epoch_end", epoch, dict(metrics)))
 
     def _call(self, method: str, *arguments: Any) -> Any:
-        self.connection.send((method, arguments))
-        return self.connection.recv()
+        try:
+            self.connection.send((method, arguments))
+            return self.connection.recv()
+        except (EOFError, OSError) as error:
+            raise LostExecutorError from error
+
+
+class LostExecutorError(Exception):
+    """The process of the executor has ended. A job's own EOFError or OSError is another thing."""
 
 
 def serve_jobs(connection: Connection, function: Callable[..., Any]) -> None:
@@ -233,14 +240,18 @@ def serve_jobs(connection: Connection, function: Callable[..., Any]) -> None:
     # Ctrl+C reaches all processes of a terminal; the process of the executor ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     callbacks = RemoteCallbacks(connection)
-    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        for spec in iter_messages(connection):
-            try:
-                message = ("result", function(spec, callbacks))
-            except (EOFError, BrokenPipeError, ConnectionResetError):
-                raise
-            except Exception as error:  # noqa: BLE001  # raised again where the executor is
-                message = ("error", make_portable(error))
+    while True:
+        try:
+            spec = connection.recv()
+        except (EOFError, OSError):  # the process of the executor has ended, or needs no more
+            return
+        try:
+            message = ("result", function(spec, callbacks))
+        except LostExecutorError:
+            return
+        except Exception as error:  # noqa: BLE001  # raised again where the executor is
+            message = ("error", make_portable(error))
+        with suppress(BrokenPipeError):  # then the next `recv` ends this process
             connection.send(message)
 
 
@@ -254,12 +265,6 @@ def make_portable(error: Exception) -> Exception:
     if not isinstance(error, FieldcraftError):
         error.add_note(note)
     return error
-
-
-def iter_messages(connection: Connection) -> Iterator[Any]:
-    """Messages until the other end is closed."""
-    while True:
-        yield connection.recv()
 
 
 def make_lost_process_error(process: BaseProcess) -> TrainingError:

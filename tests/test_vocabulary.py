@@ -72,6 +72,15 @@ def test_a_public_function_name_stands_in_two_modules_at_most() -> None:
     assert shared == {}
 
 
+@pytest.mark.parametrize("folder", ["bench", "examples", "tests"])
+def test_locals_of_tests_and_scripts_say_what_they_hold(folder: str) -> None:
+    paths = sorted((SOURCE.parents[1] / folder).rglob("*.py"))
+    assert paths
+    for path in paths:
+        for function in functions(ast.parse(path.read_text(encoding="utf-8"))):
+            assert not local_names(function) & EMPTY_LOCALS, (path, function.name)
+
+
 @pytest.mark.parametrize("path", sorted(MODULES), ids=module_name)
 def test_locals_say_what_they_hold(path: Path) -> None:
     for function in functions(MODULES[path]):
